@@ -1,0 +1,86 @@
+"""A component's Knative Service: template, autoscaling annotations and traffic.
+
+Source: kserve ``reconcilers/knative/ksvc_reconciler.go`` and ``v1alpha1/utils/utils.go``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from calumma.cluster import objects
+from calumma.cluster.knative import revision
+from calumma.cluster.kserve import predictor, storage_paths, traffic, vocabulary
+from calumma.cluster.objects import Object
+
+KPA = "kpa.autoscaling.knative.dev"
+
+
+def service(
+    isvc: Object, component: vocabulary.Component, built: predictor.Template, latest: str
+) -> Object:
+    """The Knative Service of one component; ``latest`` is its latest rolled out revision."""
+    spec = isvc["spec"][component]
+    annotations = _annotations(isvc, component, built)
+    managed = {
+        key: annotations.pop(key) for key in (vocabulary.ROLLOUT_DURATION,) if key in annotations
+    }
+    labels = {
+        **built.labels,
+        **objects.labels_of(isvc),
+        **(spec.get("labels") or {}),
+        vocabulary.SERVICE_LABEL: objects.name(isvc),
+        vocabulary.COMPONENT_LABEL: component,
+    }
+    tags = annotations.get(vocabulary.TAG_ROUTING) == "true"
+    pod_spec = dict(built.pod_spec)
+    if spec.get("timeout") is not None:
+        pod_spec["timeoutSeconds"] = pod_spec["responseStartTimeoutSeconds"] = spec["timeout"]
+    if spec.get("containerConcurrency") is not None:
+        pod_spec["containerConcurrency"] = spec["containerConcurrency"]
+    template_labels = {k: v for k, v in labels.items() if k != vocabulary.VISIBILITY_LABEL}
+    return {
+        "apiVersion": revision.API_VERSION,
+        "kind": "Service",
+        "metadata": {
+            "name": vocabulary.service_name(isvc, component),
+            "namespace": objects.namespace(isvc),
+            "labels": labels,
+            "annotations": managed,
+            "ownerReferences": [objects.owner(isvc)],
+        },
+        "spec": {
+            "template": {
+                "metadata": {"labels": template_labels, "annotations": annotations},
+                "spec": pod_spec,
+            },
+            "traffic": traffic.targets(spec.get("canaryTrafficPercent"), latest, tags=tags),
+        },
+    }
+
+
+def _annotations(
+    isvc: Mapping[str, Any], component: vocabulary.Component, built: predictor.Template
+) -> dict[str, str]:
+    """The template's annotations: the runtime's, the object's, the component's, in that order."""
+    spec = isvc["spec"][component]
+
+    def allowed(annotations: Mapping[str, str]) -> dict[str, str]:
+        return {k: v for k, v in annotations.items() if k not in vocabulary.NOT_PROPAGATED}
+
+    annotations = {**allowed(built.annotations), **allowed(objects.annotations_of(isvc))}
+    uri = storage_paths.single_uri(spec)
+    if uri is not None:
+        annotations[vocabulary.STORAGE_URI] = uri
+    annotations.update(allowed(spec.get("annotations") or {}))
+    annotations.setdefault(vocabulary.KNATIVE_AUTOSCALING_CLASS, KPA)
+    for field, annotation in (
+        ("scaleTarget", vocabulary.SCALE_TARGET),
+        ("scaleMetric", vocabulary.SCALE_METRIC),
+    ):
+        if spec.get(field) is not None:
+            annotations[annotation] = str(spec[field])
+    annotations[vocabulary.MIN_SCALE] = str(objects.dig(spec, "minReplicas", default=1))
+    if spec.get("maxReplicas"):
+        annotations[vocabulary.MAX_SCALE] = str(spec["maxReplicas"])
+    return annotations

@@ -1,0 +1,219 @@
+"""One pass of KServe's InferenceService controller.
+
+:func:`decide` looks at an InferenceService and what belongs to it and says which Knative Services
+should exist, what the status is and which events to record. Passes repeat until nothing changes:
+a traffic target follows from the bookkeeping of the pass before, as in KServe.
+Source: kserve ``controller/v1beta1/inferenceservice/controller.go``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from calumma import errors
+from calumma.cluster import conditions, objects
+from calumma.cluster.knative import route
+from calumma.cluster.kserve import (
+    component,
+    configuration,
+    model_status,
+    predictor,
+    runtimes,
+    status,
+    transformer,
+    vocabulary,
+)
+from calumma.cluster.objects import Object
+
+
+class Event(NamedTuple):
+    """An event about an InferenceService."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class World:
+    """What belongs to one InferenceService, as it is now.
+
+    ``services`` are its Knative Services by component, ``pods`` those of the predictor's latest
+    created revision (newest first), ``storage`` the cluster's ClusterStorageContainers.
+    """
+
+    services: Mapping[vocabulary.Component, Object]
+    pods: Sequence[Object]
+    runtimes: runtimes.Runtimes
+    storage: Sequence[Object]
+    settings: configuration.Configuration
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The Knative Services that should exist, the status, and the events of this pass.
+
+    A pass that failed is not ``complete``: the Services it could build should exist, and those
+    that it did not come to stay as they are.
+    """
+
+    services: Mapping[vocabulary.Component, Object]
+    complete: bool
+    status: Object
+    events: list[Event] = field(default_factory=list)
+
+
+def decide(isvc: Object, world: World, now: str) -> Decision:
+    """One pass; ``now`` is an RFC 3339 time."""
+    mode = configuration.deployment_mode(isvc, world.settings)
+    changing = status.StatusUnderChange(isvc, now)
+    changing.conditions.initialize()
+    changing.fields["deploymentMode"] = mode
+    if _update_disabled(isvc):
+        return Decision({}, False, dict(isvc["status"]))
+    asked: list[vocabulary.Component] = ["predictor"]
+    if objects.dig(isvc, "spec", "transformer") is not None:
+        asked.append("transformer")
+    services: dict[vocabulary.Component, Object] = {}
+    events: list[Event] = []
+    try:
+        _refuse_unbuilt(isvc, mode)
+        if vocabulary.is_stopped(isvc):
+            changing.stop(asked)
+        else:
+            for name in asked:
+                services[name] = _component(isvc, name, world, changing)
+                _observe(name, world, changing)
+            changing.conditions.mark(status.STOPPED, "False")
+            changing.aggregate(asked)
+            changing.ingress()
+    except errors.ReconcileFailed as failure:
+        events.append(Event("Warning", "InternalError", str(failure)))
+        observed = failure.condition is not None
+        if failure.condition is not None:
+            changing.conditions.mark(failure.condition, "False", "ReconcileFailed", str(failure))
+    else:
+        observed = all(
+            _is_stored(each, world.services.get(name)) for name, each in services.items()
+        )
+    if observed:
+        generation = objects.dig(isvc, "metadata", "generation", default=1)
+        changing.fields["observedGeneration"] = generation
+    result = changing.result()
+    complete = not events
+    return Decision(services, complete, result, events + _transitions(isvc, result))
+
+
+def _is_stored(wanted: Object, present: Object | None) -> bool:
+    """Whether a component's present status is about the spec that is wanted.
+
+    Until then the InferenceService's status is about an earlier generation, and says so: who waits
+    for a generation must not see the readiness of the one before.
+    """
+    return present is not None and present["spec"] == wanted["spec"]
+
+
+def _update_disabled(isvc: Object) -> bool:
+    annotations = objects.annotations_of(isvc)
+    ready = conditions.is_true(objects.dig(isvc, "status", "conditions", default=[]))
+    return annotations.get(vocabulary.DISABLE_AUTO_UPDATE) == "true" and ready
+
+
+def _refuse_unbuilt(isvc: Object, mode: str) -> None:
+    if mode != "Knative":
+        raise errors.ReconcileFailed(
+            f"InferenceService {objects.name(isvc)}: the deployment mode {mode} does not run on "
+            "the one-machine cluster yet; use Knative (remove the annotation "
+            f"{vocabulary.DEPLOYMENT_MODE}).",
+            condition="PredictorReady",
+        )
+    if objects.dig(isvc, "spec", "explainer") is not None:
+        raise errors.ReconcileFailed(
+            f"InferenceService {objects.name(isvc)}: spec.explainer does not run on the "
+            "one-machine cluster yet; predictor and transformer do.",
+            condition="PredictorReady",
+        )
+
+
+def _component(
+    isvc: Object,
+    name: vocabulary.Component,
+    world: World,
+    changing: status.StatusUnderChange,
+) -> Object:
+    """The Knative Service that a component should have."""
+    try:
+        if name == "predictor":
+            built = predictor.template(isvc, world.runtimes, world.storage)
+            _record_runtime(changing, built.selection)
+        else:
+            built = transformer.template(isvc, world.storage)
+        service = component.service(isvc, name, built, changing.rollout(name).latest)
+        _check_percentages(name, service)
+    except errors.InvalidSpec as failure:
+        changing.fields["modelStatus"] = model_status.invalid(
+            changing.fields.get("modelStatus", {}), failure.reason, failure.explanation
+        )
+        raise
+    return service
+
+
+def _observe(name: vocabulary.Component, world: World, changing: status.StatusUnderChange) -> None:
+    """Take the component's present status over."""
+    present = objects.dig(world.services.get(name), "status", default={})
+    changing.propagate(name, present)
+    if name == "predictor":
+        _record_model(changing, world, present)
+
+
+def _record_runtime(
+    changing: status.StatusUnderChange, selection: runtimes.Selection | None
+) -> None:
+    for key in ("clusterServingRuntimeName", "servingRuntimeName"):
+        changing.fields.pop(key, None)
+    if selection is not None:
+        key = "clusterServingRuntimeName" if selection.is_cluster else "servingRuntimeName"
+        changing.fields[key] = objects.name(selection.runtime)
+
+
+def _record_model(
+    changing: status.StatusUnderChange, world: World, service_status: Mapping[str, Any]
+) -> None:
+    part = changing.component("predictor")
+    created, ready = part.get("latestCreatedRevision"), part.get("latestReadyRevision")
+    seen = model_status.Observation(
+        pods=world.pods,
+        service_conditions=service_status.get("conditions", ()),
+        ready=changing.conditions.status(conditions.READY) == "True",
+        current=created is not None and created == ready,
+    )
+    stored = changing.fields.get("modelStatus", {})
+    changing.fields["modelStatus"] = model_status.propagate(stored, seen)
+
+
+def _check_percentages(name: vocabulary.Component, service: Object) -> None:
+    """What Knative's webhook says of the Service: KServe does not check the percentage itself."""
+    problems = route.percent_errors(service["spec"]["traffic"])
+    if problems:
+        raise errors.ReconcileFailed(
+            f"fails to reconcile {name}: fails to reconcile knative service: admission webhook "
+            '"validation.webhook.serving.knative.dev" denied the request: validation failed: '
+            + "\n".join(problems),
+            condition=f"{name.capitalize()}Ready",
+        )
+
+
+def _transitions(isvc: Object, result: Object) -> list[Event]:
+    """The events that KServe records when readiness is won or lost."""
+    name = objects.name(isvc)
+    before = objects.dig(isvc, "status", "conditions", default=[])
+    after = result["conditions"]
+    if not conditions.is_true(before) and conditions.is_true(after):
+        return [Event("Normal", "InferenceServiceReady", f"InferenceService [{name}] is Ready")]
+    if conditions.is_true(before) and conditions.is_false(after):
+        failed = ", ".join(c["type"] for c in after if c["status"] == "False")
+        text = f"InferenceService [{name}] is no longer Ready because of: {failed}"
+        return [Event("Warning", "InferenceServiceNotReady", text)]
+    return []
