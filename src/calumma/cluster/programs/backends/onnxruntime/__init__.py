@@ -1,0 +1,1 @@
+"""The onnxruntime backend: Triton loads ``model.py``, in a process of its own."""

@@ -1,0 +1,382 @@
+"""Envoy's configuration: listeners, routes, clusters and endpoints from a gateway's description.
+
+One plaintext port takes HTTP/1.1 and h2c and routes by Host; each predictor behind a transformer
+has a loopback listener of its own, because KServe's client cannot set the Host. Both lead to the
+same weighted split, so a transformer's calls are divided as the outside's are. The resources are
+files that Envoy watches; a file is replaced as a whole, so a request sees the old weights or the
+new ones and never none. :mod:`calumma.cluster.node.gateway` writes them in the right order.
+
+Source: Envoy's v3 API reference (xDS by file, weighted clusters, HTTP connection manager).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from calumma.cluster.programs import program as programs
+
+Resource = dict[str, Any]
+
+GATEWAY = "gateway"
+ADMIN = "admin"
+LISTENERS = "lds.json"
+CLUSTERS = "cds.json"
+
+_API = "type.googleapis.com/envoy"
+_BUCKETS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000, 5000, 15000)
+_KEPT_STATISTICS = (
+    r"cluster\..+\.(upstream_rq.*|upstream_cx_active|upstream_cx_connect_fail)",
+    r"http\..+\.downstream_(rq|cx).*",
+    r"server\.(live|state|uptime|memory_allocated)",
+    r".*\.(version_text|update_rejected)",
+)
+_IDLE = "30s"
+"""Shorter than any server's own keep-alive here, so that no request meets a closing connection."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The pods of one revision. ``endpoints`` are loopback ports; ``http2`` speaks h2c to them."""
+
+    namespace: str
+    service: str
+    component: str
+    revision: str
+    endpoints: tuple[int, ...]
+    http2: bool = False
+
+    @property
+    def name(self) -> str:
+        """Envoy's name for it, from which Prometheus takes the four labels."""
+        return "/".join((self.namespace, self.service, self.component, self.revision))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where a component's requests go: ``(backend name, weight)``, and what each answer says.
+
+    ``timeout`` is in seconds.
+    """
+
+    component: str
+    shares: tuple[tuple[str, int], ...]
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Host:
+    """A virtual host: the names it answers to and where it leads.
+
+    ``authority`` and ``headers`` are what the backend sees: its own internal name, and KServe's
+    two headers.
+    """
+
+    name: str
+    domains: tuple[str, ...]
+    split: Split
+    authority: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """A predictor's own loopback port, for its transformer."""
+
+    name: str
+    port: int
+    split: Split
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """All that Envoy should know."""
+
+    port: int
+    address: str
+    statistics_port: int
+    hosts: tuple[Host, ...] = ()
+    entrances: tuple[Entrance, ...] = ()
+    backends: tuple[Backend, ...] = ()
+
+
+def revision_header(component: str) -> str:
+    """The response header that names the revision of a component which answered."""
+    return f"x-calumma-{component}-revision"
+
+
+def program(binary: Path, bootstrap_file: Path, directory: Path, workers: int) -> programs.Program:
+    """The Envoy process."""
+    argv = (
+        str(binary),
+        "--config-path",
+        str(bootstrap_file),
+        "--concurrency",
+        str(workers),
+        "--disable-hot-restart",
+        "--log-level",
+        "warning",
+    )
+    return programs.Program(argv, {}, directory)
+
+
+def bootstrap(directory: Path, admin_socket: Path) -> Resource:
+    """The static configuration: where the files are, and an admin socket of the file system."""
+
+    return {
+        "node": {"id": "calumma", "cluster": "calumma"},
+        "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
+        "dynamic_resources": {
+            "lds_config": _watched(directory / LISTENERS),
+            "cds_config": _watched(directory / CLUSTERS),
+        },
+        "static_resources": {
+            "clusters": [
+                {
+                    "name": ADMIN,
+                    "type": "STATIC",
+                    "load_assignment": _assignment(ADMIN, [{"pipe": {"path": str(admin_socket)}}]),
+                }
+            ]
+        },
+        "stats_config": {
+            "histogram_bucket_settings": [
+                {"match": {"suffix": "upstream_rq_time"}, "buckets": list(_BUCKETS)}
+            ],
+            "stats_matcher": {
+                "inclusion_list": {
+                    "patterns": [{"safe_regex": {"regex": each}} for each in _KEPT_STATISTICS]
+                }
+            },
+        },
+    }
+
+
+class File(NamedTuple):
+    """One watched file: its name in Envoy's directory, its content, and where Envoy tells about it.
+
+    Once Envoy serves the content, its statistic ``statistic`` shows the content's version.
+    """
+
+    name: str
+    content: Resource
+    statistic: str
+
+
+class Files(NamedTuple):
+    """All watched files; each listener's routes and each cluster's endpoints have their own."""
+
+    listeners: File
+    routes: list[File]
+    clusters: File
+    endpoints: list[File]
+
+
+def files(gateway: Gateway, directory: Path) -> Files:
+    """The files that describe a gateway."""
+
+    def manager(name: str) -> Resource:
+        source = _watched(directory / _routes_file(name))
+        return _manager(name, {"rds": {"route_config_name": name, "config_source": source}})
+
+    listeners = [
+        _listener(GATEWAY, gateway.address, gateway.port, manager(GATEWAY)),
+        _listener("statistics", "127.0.0.1", gateway.statistics_port, _statistics()),
+        *(_listener(e.name, "127.0.0.1", e.port, manager(e.name)) for e in gateway.entrances),
+    ]
+    routes = [_gateway_routes(gateway.hosts), *map(_entrance_routes, gateway.entrances)]
+    clusters = [
+        _cluster(each, _watched(directory / _endpoints_file(each.name)))
+        for each in gateway.backends
+    ]
+    return Files(
+        File(
+            LISTENERS,
+            _versioned(listeners, "config.listener.v3.Listener"),
+            "listener_manager.lds.version_text",
+        ),
+        list(map(_routes, routes)),
+        cluster_file(_versioned(clusters, "config.cluster.v3.Cluster")["resources"]),
+        list(map(_endpoints, gateway.backends)),
+    )
+
+
+def cluster_file(clusters: Sequence[Resource]) -> File:
+    """The file of all clusters, from resources of this file or of an earlier one."""
+    content = {"version_info": _version(clusters), "resources": list(clusters)}
+    return File(CLUSTERS, content, "cluster_manager.cds.version_text")
+
+
+def _routes(routes: Resource) -> File:
+    name = routes["name"]
+    content = _versioned([routes], "config.route.v3.RouteConfiguration")
+    return File(_routes_file(name), content, f"http.{name}.rds.{name}.version_text")
+
+
+def _endpoints(backend: Backend) -> File:
+    assignment = _assignment(backend.name, [_loopback(port) for port in backend.endpoints])
+    content = _versioned([assignment], "config.endpoint.v3.ClusterLoadAssignment")
+    return File(_endpoints_file(backend.name), content, f"cluster.{backend.name}.version_text")
+
+
+def _routes_file(listener: str) -> str:
+    return f"rds/{listener.replace('/', '~')}.json"
+
+
+def _endpoints_file(backend: str) -> str:
+    return f"eds/{backend.replace('/', '~')}.json"
+
+
+def _watched(path: Path) -> Resource:
+    source = {"path": str(path), "watched_directory": {"path": str(path.parent)}}
+    return {"resource_api_version": "V3", "path_config_source": source}
+
+
+def _versioned(items: Sequence[Resource], kind: str) -> Resource:
+    typed = [{"@type": f"{_API}.{kind}", **item} for item in items]
+    return {"version_info": _version(typed), "resources": typed}
+
+
+def _version(typed: Sequence[Resource]) -> str:
+    return hashlib.sha256(json.dumps(typed, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _listener(name: str, address: str, port: int, manager: Resource) -> Resource:
+    return {
+        "name": name,
+        "address": {"socket_address": {"address": address, "port_value": port}},
+        "filter_chains": [
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", **manager}]}
+        ],
+    }
+
+
+def _manager(name: str, routes: Resource) -> Resource:
+    router = f"{_API}.extensions.filters.http.router.v3.Router"
+    manager = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+    return {
+        "typed_config": {
+            "@type": f"{_API}.{manager}",
+            "stat_prefix": name,
+            "codec_type": "AUTO",
+            "strip_any_host_port": True,
+            "common_http_protocol_options": {"idle_timeout": "3600s"},
+            "http_filters": [
+                {
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {"@type": router, "suppress_envoy_headers": True},
+                }
+            ],
+            **routes,
+        }
+    }
+
+
+def _statistics() -> Resource:
+    """Only Envoy's metrics; nothing else of its admin interface has a port."""
+    host = {
+        "name": "statistics",
+        "domains": ["*"],
+        "routes": [{"match": {"path": "/stats/prometheus"}, "route": {"cluster": ADMIN}}],
+    }
+    routes = {"name": "statistics", "virtual_hosts": [host]}
+    return _manager("statistics", {"route_config": routes})
+
+
+def _gateway_routes(hosts: Iterable[Host]) -> Resource:
+    text = "no InferenceService answers to this host name\n"
+    unknown = {
+        "name": "unknown",
+        "domains": ["*"],
+        "routes": [
+            {
+                "match": {"prefix": "/"},
+                "direct_response": {"status": 404, "body": {"inline_string": text}},
+            }
+        ],
+    }
+    return {"name": GATEWAY, "virtual_hosts": [*map(_virtual_host, hosts), unknown]}
+
+
+def _virtual_host(host: Host) -> Resource:
+    route = _route(host.split)
+    if host.authority:
+        route["route"]["host_rewrite_literal"] = host.authority
+    if host.headers:
+        route["request_headers_to_add"] = [_set(*header) for header in host.headers.items()]
+    return {"name": host.name, "domains": list(host.domains), "routes": [route]}
+
+
+def _entrance_routes(entrance: Entrance) -> Resource:
+    host = {"name": entrance.name, "domains": ["*"], "routes": [_route(entrance.split)]}
+    return {"name": entrance.name, "virtual_hosts": [host]}
+
+
+def _route(split: Split) -> Resource:
+    header = revision_header(split.component)
+    weighted = [
+        {
+            "name": name,
+            "weight": weight,
+            "response_headers_to_add": [_set(header, name.rsplit("/", 1)[1])],
+        }
+        for name, weight in split.shares
+    ]
+    return {
+        "match": {"prefix": "/"},
+        "route": {
+            "weighted_clusters": {"clusters": weighted},
+            "timeout": f"{split.timeout:g}s",
+            "retry_policy": {
+                "retry_on": "connect-failure,refused-stream",
+                "num_retries": 3,
+                "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+            },
+        },
+    }
+
+
+def _set(name: str, value: str) -> Resource:
+    return {
+        "header": {"key": name, "value": value},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+
+
+def _cluster(backend: Backend, endpoints: Resource) -> Resource:
+    protocol: Resource = {"http_protocol_options": {}}
+    if backend.http2:
+        protocol = {"http2_protocol_options": {}}
+    options = f"{_API}.extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {
+        "name": backend.name,
+        "type": "EDS",
+        "connect_timeout": "2s",
+        "lb_policy": "LEAST_REQUEST",
+        "eds_cluster_config": {"eds_config": endpoints},
+        "circuit_breakers": {
+            "thresholds": [
+                {"max_connections": 4096, "max_pending_requests": 16384, "max_requests": 16384}
+            ]
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": options,
+                "explicit_http_config": protocol,
+                "common_http_protocol_options": {"idle_timeout": _IDLE},
+            }
+        },
+    }
+
+
+def _assignment(name: str, addresses: Iterable[Resource]) -> Resource:
+    endpoints = [{"endpoint": {"address": address}} for address in addresses]
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}
+
+
+def _loopback(port: int) -> Resource:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

@@ -1,0 +1,78 @@
+"""Envoy's files for a canary, whole, and what must differ when something changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from calumma.cluster.programs import envoy
+
+GOLDEN = Path(__file__).parent / "golden"
+DIRECTORY = Path("/calumma/envoy")
+
+STABLE, CANARY = (
+    envoy.Backend("default", "digits", "predictor", f"digits-predictor-0000{number}", (port,))
+    for number, port in ((1, 20001), (2, 20002))
+)
+SPLIT = envoy.Split("predictor", ((CANARY.name, 10), (STABLE.name, 90)), 300.0)
+GATEWAY = envoy.Gateway(
+    port=8080,
+    address="127.0.0.1",
+    statistics_port=20000,
+    hosts=(
+        envoy.Host(
+            "digits.default",
+            ("digits.default.localhost", "digits.default"),
+            SPLIT,
+            "digits-predictor.default.svc.cluster.local",
+            {"KServe-Isvc-Name": "digits"},
+        ),
+    ),
+    entrances=(envoy.Entrance("default/digits-predictor", 20003, SPLIT),),
+    backends=(STABLE, CANARY),
+)
+
+
+def test_the_files_of_a_canary() -> None:
+    made = envoy.files(GATEWAY, DIRECTORY)
+    everything = [made.listeners, *made.routes, made.clusters, *made.endpoints]
+    found = {each.name: each.content for each in everything}
+    assert found == json.loads((GOLDEN / "envoy.json").read_text())
+
+
+def test_the_bootstrap() -> None:
+    found = envoy.bootstrap(DIRECTORY, Path("/calumma/run/envoy.sock"))
+    assert found == json.loads((GOLDEN / "envoy-bootstrap.json").read_text())
+
+
+def test_new_weights_change_the_routes_alone() -> None:
+    split = dataclasses.replace(SPLIT, shares=((CANARY.name, 50), (STABLE.name, 50)))
+    changed = dataclasses.replace(
+        GATEWAY,
+        hosts=(dataclasses.replace(GATEWAY.hosts[0], split=split),),
+        entrances=(dataclasses.replace(GATEWAY.entrances[0], split=split),),
+    )
+    before, after = envoy.files(GATEWAY, DIRECTORY), envoy.files(changed, DIRECTORY)
+    assert before.listeners == after.listeners
+    assert before.clusters == after.clusters
+    assert before.endpoints == after.endpoints
+    versions = [each.content["version_info"] for each in (*before.routes, *after.routes)]
+    assert len(set(versions)) == 4
+
+
+def test_a_restarted_pod_changes_its_own_endpoints_alone() -> None:
+    moved = dataclasses.replace(CANARY, endpoints=(20009,))
+    changed = dataclasses.replace(GATEWAY, backends=(STABLE, moved))
+    before, after = envoy.files(GATEWAY, DIRECTORY), envoy.files(changed, DIRECTORY)
+    assert before[:3] == after[:3]
+    assert before.endpoints[0] == after.endpoints[0]
+    assert before.endpoints[1] != after.endpoints[1]
+
+
+def test_a_backend_that_speaks_http2() -> None:
+    grpc = dataclasses.replace(STABLE, http2=True)
+    made = envoy.files(dataclasses.replace(GATEWAY, backends=(grpc,)), DIRECTORY)
+    (cluster,) = made.clusters.content["resources"]
+    (options,) = cluster["typed_extension_protocol_options"].values()
+    assert options["explicit_http_config"] == {"http2_protocol_options": {}}
