@@ -1,0 +1,204 @@
+"""The agent: follows the API and the supervisor, and reconciles what changed.
+
+One loop works through a queue of InferenceServices. Everything that happens (an object changes, a
+program ends, a container becomes ready) only puts a name into that queue, so nothing is lost when
+many things happen at once, and a slow service delays the others by one pass at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+import httpx
+
+from calumma import errors
+from calumma.cluster import layout, objects
+from calumma.cluster.kserve import configuration, vocabulary
+from calumma.cluster.node import (
+    client,
+    folders,
+    gateway,
+    metrics,
+    observation,
+    plan,
+    reconcile,
+    supervision,
+    traffic,
+)
+from calumma.cluster.node import settings as settings_room
+from calumma.cluster.node.cache import Cache, Key
+from calumma.cluster.objects import Object
+from calumma.cluster.programs import prometheus
+
+log = logging.getLogger(__name__)
+
+DIRECTORY = "calumma"
+"""The ConfigMap in KServe's namespace that tells clients where the gateway and Prometheus are."""
+
+_RESYNC = 60.0
+_RETRY = 1.0
+
+
+class Agent:
+    """The running agent of one home."""
+
+    def __init__(self, home: layout.Home, api: client.Client, supervisor: supervision.Client):
+        self._home = home
+        self._settings = settings_room.read(home.settings)
+        self._api = api
+        self._queue: asyncio.Queue[Key] = asyncio.Queue()
+        self._queued: set[Key] = set()
+        self._supervisor = supervisor
+        self._restarts: set[asyncio.Task[None]] = set()
+        self._programs = observation.Programs(
+            self.look_at, self._restart, functools.partial(folders.clear, home)
+        )
+        self._gateway = gateway.Gateway(home.envoy, home.envoy_admin)
+        self._traffic = traffic.Traffic(
+            self._settings, self._gateway, home.prometheus / prometheus.TARGETS
+        )
+        self._caches = self._follow()
+        self._reconciler = reconcile.Reconciler(
+            home,
+            self._settings,
+            api,
+            self._caches,
+            self._programs,
+            supervisor,
+            self._traffic,
+            self._look_later,
+        )
+
+    async def run(self) -> None:
+        """Work until cancelled or until the supervisor ends."""
+        metrics.serve(self._settings.node_port)
+        known = asyncio.Event()
+        jobs: list[Coroutine[Any, Any, None]] = [
+            self._programs.run(self._home.supervisor_socket, known.set),
+            *(cache.run(self._api) for cache in self._caches.all()),
+        ]
+        tasks = [asyncio.create_task(job) for job in jobs]
+        try:
+            await known.wait()
+            await asyncio.gather(*(cache.synced.wait() for cache in self._caches.all()))
+            await self._programs.prober.settle()
+            await self._adopt()
+            tasks += [asyncio.create_task(self._work()), asyncio.create_task(self._resync())]
+            await self._publish()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await self._programs.prober.close()
+            await self._gateway.close()
+
+    def look_at(self, key: Key) -> None:
+        """Reconcile an InferenceService soon."""
+        if key not in self._queued:
+            self._queued.add(key)
+            self._queue.put_nowait(key)
+
+    def _restart(self, program: str) -> None:
+        """Have the supervisor end a program that lost a part of itself, and start it again."""
+        log.warning("%s has lost one of its processes and is restarted", program)
+        task = asyncio.create_task(self._supervisor.restart(program))
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
+
+    def _look_later(self, key: Key, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self.look_at, key)
+
+    def _follow(self) -> reconcile.Caches:
+        def named(obj: Object) -> None:
+            self.look_at(Key(objects.namespace(obj), objects.name(obj)))
+
+        def labelled(obj: Object) -> None:
+            if service_of(obj):
+                self.look_at(Key(objects.namespace(obj), service_of(obj)))
+
+        def everything(_: Object) -> None:
+            self._look_at_all()
+
+        def settings(obj: Object) -> None:
+            if objects.name(obj) == configuration.NAME:
+                self._look_at_all()
+
+        return reconcile.Caches(
+            isvcs=Cache(client.INFERENCE_SERVICE, named),
+            services=Cache(client.SERVICE, labelled),
+            revisions=Cache(client.REVISION, labelled),
+            pods=Cache(client.POD, labelled),
+            runtimes=Cache(client.SERVING_RUNTIME, everything),
+            cluster_runtimes=Cache(client.CLUSTER_SERVING_RUNTIME, everything),
+            storage=Cache(client.CLUSTER_STORAGE_CONTAINER, everything),
+            config_maps=Cache(client.CONFIG_MAP, settings),
+        )
+
+    def _look_at_all(self) -> None:
+        for isvc in self._caches.isvcs:
+            self.look_at(Key(objects.namespace(isvc), objects.name(isvc)))
+
+    async def _adopt(self) -> None:
+        """Know every part of the gateway before the first change, so that none is dropped."""
+        keys = {Key(objects.namespace(each), objects.name(each)) for each in self._caches.isvcs}
+        keys |= {observation.key_of(each) for each in self._programs}
+        for key in keys:
+            self._traffic.adopt(key, plan.plan(await self._reconciler.world(key)).part)
+            self.look_at(key)
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            self._queued.discard(key)
+            try:
+                await self._reconciler.reconcile(key)
+            except (errors.CalummaError, httpx.HTTPError) as error:
+                log.warning("%s/%s: %s", *key, error or type(error).__name__)
+                self._look_later(key, _RETRY)
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(_RESYNC)
+            self._look_at_all()
+
+    async def _publish(self) -> None:
+        """Write the ConfigMap by which clients find the gateway and Prometheus."""
+        data = {
+            "gateway": f"http://127.0.0.1:{self._settings.gateway_port}",
+            "started": self._settings.started,
+        }
+        if self._settings.prometheus_port is not None:
+            data["prometheus"] = f"http://127.0.0.1:{self._settings.prometheus_port}"
+        metadata = {"name": DIRECTORY, "namespace": configuration.NAMESPACE}
+        wanted = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        try:
+            await self._api.create(client.CONFIG_MAP, wanted)
+        except errors.ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            absent = {"prometheus": None}
+            await self._api.patch(client.CONFIG_MAP, wanted, {"data": {**absent, **data}})
+
+
+def service_of(obj: Object) -> str:
+    """The InferenceService that an object belongs to by its label, empty for none."""
+    return objects.labels_of(obj).get(vocabulary.SERVICE_LABEL, "")
+
+
+async def run(home: layout.Home) -> None:
+    """Be the agent of a home, once its API server answers."""
+    async with (
+        client.Client(home.node_kubeconfig) as api,
+        supervision.Client(home.supervisor_socket) as supervisor,
+    ):
+        while not await api.ready():  # noqa: ASYNC110  it is another process
+            await asyncio.sleep(0.05)
+        with contextlib.suppress(asyncio.CancelledError):
+            await Agent(home, api, supervisor).run()

@@ -1,0 +1,35 @@
+"""The folders of pods: made before a program starts, cleared after a pod is gone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from calumma.cluster import layout
+from calumma.cluster.node import pods
+from calumma.cluster.node.record import Wanted
+from calumma.cluster.programs import triton
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def prepare(wanted: Wanted) -> None:
+    """Make the folder that a program starts in; a pod without a model has an empty one."""
+    Path(wanted.directory).mkdir(parents=True, exist_ok=True)
+
+
+def clear(home: layout.Home, namespace: str, pod: str) -> None:
+    """Remove a pod's model and the shared memory that a killed Triton left; its log stays."""
+    shutil.rmtree(home.models / namespace / pod, ignore_errors=True)
+    _free(pods.machine_wide_name(home, namespace, pod))
+
+
+def clear_all(home: layout.Home) -> None:
+    """Remove what all pods of a home that is down have left in shared memory."""
+    _free(f"{home.tag}/")
+
+
+def _free(pod: str) -> None:
+    prefix = triton.shared_memory_prefix(pod).rstrip(".")
+    for region in SHARED_MEMORY.glob(f"{prefix}.*"):
+        region.unlink(missing_ok=True)

@@ -1,0 +1,118 @@
+"""Envoy's control plane: writes its files in the order that loses no request, and waits for it.
+
+A route must never name a cluster that Envoy does not have. So a change goes in three steps, each
+confirmed by Envoy before the next: clusters and endpoints that come, then routes and listeners,
+then clusters that go. Confirmation is Envoy's own report of the versions it serves, read from its
+admin socket; nothing is assumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+from calumma import errors
+from calumma.cluster.programs import envoy
+
+_PATIENCE = 5.0
+_PAUSE = 0.004
+
+
+class Gateway:
+    """Brings Envoy to a description of the gateway, and reads what it is doing."""
+
+    def __init__(self, directory: Path, admin_socket: Path) -> None:
+        self._directory = directory
+        self._http = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=str(admin_socket)),
+            base_url="http://envoy",
+            timeout=2.0,
+        )
+        self._present: envoy.Gateway | None = None
+        self._lock = asyncio.Lock()
+
+    async def apply(self, wanted: envoy.Gateway) -> None:
+        """Return when Envoy serves ``wanted``; raises GatewayNotReady when it does not in time."""
+        async with self._lock:
+            if wanted == self._present:
+                return
+            self._present = None
+            files = envoy.files(wanted, self._directory)
+            staying = {cluster["name"] for cluster in files.clusters.content["resources"]}
+            before = self._read(files.clusters.name).get("resources", [])
+            going = [cluster for cluster in before if cluster["name"] not in staying]
+            both = envoy.cluster_file([*files.clusters.content["resources"], *going])
+            await self._write([*files.endpoints, both])
+            await self._write([*files.routes, files.listeners])
+            await self._write([files.clusters])
+            self._tidy(files)
+            self._present = wanted
+
+    async def active_requests(self, backend: str) -> int:
+        """Requests that a backend is working on now; 0 when Envoy does not know it."""
+        name = f"cluster.{backend}.upstream_rq_active"
+        answer = await self._http.get("/stats", params={"filter": f"^{name}$", "format": "json"})
+        statistics = answer.json()["stats"]
+        return sum(int(each["value"]) for each in statistics if each.get("name") == name)
+
+    async def close(self) -> None:
+        """Close the connection to the admin socket."""
+        await self._http.aclose()
+
+    async def _write(self, files: Sequence[envoy.File]) -> None:
+        """Write the files that differ and return when Envoy serves all of them."""
+        for file in files:
+            if self._read(file.name) != file.content:
+                write(self._directory / file.name, file.content)
+        expected = {file.statistic: file.content["version_info"] for file in files}
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        while missing := await self._missing(expected):
+            if asyncio.get_running_loop().time() > deadline:
+                raise errors.GatewayNotReady(
+                    f"Envoy has not taken {', '.join(sorted(missing))} over within "
+                    f"{_PATIENCE:g} s; `calumma logs envoy` says why."
+                )
+            await asyncio.sleep(_PAUSE)
+
+    def _read(self, name: str) -> envoy.Resource:
+        try:
+            content: envoy.Resource = json.loads((self._directory / name).read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return content
+
+    def _tidy(self, files: envoy.Files) -> None:
+        """Remove the endpoints of clusters that are gone.
+
+        A listener that is gone drains for minutes and still watches its routes: these stay.
+        """
+        kept = {file.name for file in files.endpoints}
+        for path in (self._directory / "eds").glob("*.json"):
+            if f"eds/{path.name}" not in kept:
+                path.unlink()
+
+    async def _missing(self, expected: Mapping[str, str]) -> set[str]:
+        """The statistics that do not show the version we expect yet."""
+        try:
+            answer = await self._http.get(
+                "/stats", params={"type": "TextReadouts", "filter": "version_text$"}
+            )
+        except httpx.HTTPError:
+            return set(expected)
+        found = {}
+        for line in answer.text.splitlines():
+            name, _, value = line.partition(": ")
+            found[name] = value.strip('"')
+        return {name for name, version in expected.items() if found.get(name) != version}
+
+
+def write(path: Path, content: envoy.Resource) -> None:
+    """Replace a file as a whole: Envoy reacts to the rename and sees the old or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(content))
+    draft.replace(path)

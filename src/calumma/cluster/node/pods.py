@@ -1,0 +1,285 @@
+"""Pods: how many a revision has, what runs in each, and what they report.
+
+A pod's name follows from its revision and its number, its programs' names from the pod's, so the
+same plan made twice names the same things. Pure: folders, ports and what was observed come in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calumma import errors
+from calumma.cluster import layout, objects
+from calumma.cluster.knative import revision as knative
+from calumma.cluster.kserve import vocabulary
+from calumma.cluster.node import settings as settings_room
+from calumma.cluster.node.record import Observed, Wanted
+from calumma.cluster.objects import Object
+from calumma.cluster.programs import container, images
+
+NODE = "calumma"
+ADDRESS = "127.0.0.1"
+TRITON_GRACE = 30.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a pod's programs need to know of this machine."""
+
+    home: layout.Home
+    settings: settings_room.Settings
+    address_of: Callable[[str], str | None]
+    storage_environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One pod of a revision, as it is planned."""
+
+    revision: Object
+    name: str
+
+    @property
+    def namespace(self) -> str:
+        """The revision's namespace."""
+        return objects.namespace(self.revision)
+
+    @property
+    def containers(self) -> Sequence[Object]:
+        """The containers of its template."""
+        found: Sequence[Object] = self.revision["spec"]["containers"]
+        return found
+
+    @property
+    def entrance(self) -> str:
+        """The name of the container that takes requests: the one with a port, else the main one."""
+        with_port = [each["name"] for each in self.containers if each.get("ports")]
+        names = [each["name"] for each in self.containers]
+        main = [name for name in names if name == vocabulary.MAIN_CONTAINER]
+        return str([*with_port, *main, *names][0])
+
+    @property
+    def http2(self) -> bool:
+        """Whether that container speaks h2c, as a port named ``h2c`` says."""
+        return any(
+            port.get("name") == "h2c" for each in self.containers for port in each.get("ports", [])
+        )
+
+    @property
+    def storage_uri(self) -> str | None:
+        """What its storage initializer fetches, if anything."""
+        return objects.annotations_of(self.revision).get(vocabulary.STORAGE_URI)
+
+    def program_name(self, container_name: str) -> str:
+        """The supervisor's name for one of its containers."""
+        return f"pods/{self.namespace}/{self.name}/{container_name}"
+
+
+def of(revision: Object, replicas: int) -> list[Pod]:
+    """The pods of a revision that should have this many."""
+    return [Pod(revision, name(revision, index)) for index in range(replicas)]
+
+
+def name(revision: Mapping[str, Any], index: int) -> str:
+    """``<revision>-deployment-<template>-<pod>``, the last part from the revision's identity."""
+    identity = f"{objects.dig(revision, 'metadata', 'uid', default='')}/{index}"
+    digest = hashlib.sha256(identity.encode()).digest()
+    letters = base64.b32encode(digest).decode().lower()
+    parent = objects.child_name(objects.name(revision), "-deployment")
+    return f"{parent}-{letters[:10]}-{letters[10:15]}"
+
+
+def replicas(revision: Mapping[str, Any]) -> int:
+    """How many pods an active revision has: its minimum, and at least one."""
+    wanted = objects.annotations_of(revision).get(vocabulary.MIN_SCALE, "1")
+    return max(1, int(wanted))
+
+
+def programs(
+    pod: Pod,
+    machine: Machine,
+    observed: Mapping[str, Observed],
+    free_port: Callable[[], int],
+) -> list[Wanted]:
+    """The programs that should run for a pod now: first its initializer, then its containers.
+
+    A program that is there already is asked for as it is, so that its ports stay. Raises
+    ConfigurationError (the message for the person) when a container cannot run here.
+    """
+    matches = [_match(each, machine.settings.images) for each in pod.containers]
+    wanted = []
+    if pod.storage_uri is not None:
+        initializer = pod.program_name(vocabulary.STORAGE_INITIALIZER)
+        present = observed.get(initializer)
+        wanted.append(present.wanted if present else _initializer(pod, machine))
+        if present is None or present.state != "completed":
+            return wanted
+    for each, match in zip(pod.containers, matches, strict=True):
+        present = observed.get(pod.program_name(each["name"]))
+        if present is not None:
+            wanted.append(present.wanted)
+        else:
+            ports = container.Ports(free_port(), free_port(), free_port())
+            wanted.append(_container(pod, each, match, machine, ports))
+    return wanted
+
+
+def manifest(pod: Pod) -> Object:
+    """The Pod object, without its status."""
+    labels = {
+        **objects.labels_of(pod.revision),
+        knative.REVISION_LABEL: objects.name(pod.revision),
+        "app": objects.name(pod.revision),
+    }
+    spec: Object = {
+        "nodeName": NODE,
+        "restartPolicy": "Always",
+        "containers": list(pod.containers),
+    }
+    if pod.storage_uri is not None:
+        spec["initContainers"] = [
+            {
+                "name": vocabulary.STORAGE_INITIALIZER,
+                "image": "kserve/storage-initializer:latest",
+                "args": [pod.storage_uri, vocabulary.MODEL_MOUNT],
+            }
+        ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod.name,
+            "namespace": pod.namespace,
+            "labels": labels,
+            "annotations": objects.annotations_of(pod.revision),
+            "ownerReferences": [objects.owner(pod.revision)],
+        },
+        "spec": spec,
+    }
+
+
+def machine_wide_name(home: layout.Home, namespace: str, pod: str) -> str:
+    """A pod's name that no pod of another home of this machine has."""
+    return f"{home.tag}/{namespace}/{pod}"
+
+
+def _match(each: Mapping[str, Any], rows: Sequence[images.Row]) -> images.Match:
+    image = each.get("image", "")
+    try:
+        return images.find(image, rows)
+    except errors.ConfigurationError as error:
+        problem = knative.image_missing(image, str(error))
+        raise errors.ConfigurationError(problem.message) from error
+
+
+def _initializer(pod: Pod, machine: Machine) -> Wanted:
+    home = machine.home
+    claims = [f"{claim}={folder}" for claim, folder in machine.settings.claims.items()]
+    argv = [
+        sys.executable,
+        "-m",
+        "calumma.cluster.storage",
+        str(pod.storage_uri),
+        str(_models(pod, home)),
+        "--claims",
+        str(home.claims),
+        *(word for claim in claims for word in ("--claim", claim)),
+    ]
+    name = vocabulary.STORAGE_INITIALIZER
+    return Wanted(
+        name=pod.program_name(name),
+        argv=tuple(argv),
+        environment={**container.inherited(), **machine.storage_environment},
+        directory=str(home.path),
+        log=str(home.pod_log(pod.namespace, pod.name, name)),
+        task=True,
+        notes=_notes(pod, name),
+    )
+
+
+def _container(
+    pod: Pod,
+    each: Mapping[str, Any],
+    match: images.Match,
+    machine: Machine,
+    own: container.Ports,
+) -> Wanted:
+    revision_name = objects.name(pod.revision)
+    service = objects.labels_of(pod.revision).get(knative.SERVICE_LABEL, "")
+    place = container.Place(
+        pod=machine_wide_name(machine.home, pod.namespace, pod.name),
+        models=_models(pod, machine.home),
+        backends=machine.home.backends,
+        ports=own,
+        address_of=machine.address_of,
+    )
+    cluster = {
+        "K_SERVICE": service,
+        "K_CONFIGURATION": service,
+        "K_REVISION": revision_name,
+    }
+    program = container.program(each, match, place, cluster)
+    triton = match.kind == "triton"
+    return Wanted(
+        name=pod.program_name(each["name"]),
+        argv=program.argv,
+        environment=dict(program.environment),
+        directory=str(program.directory),
+        log=str(machine.home.pod_log(pod.namespace, pod.name, each["name"])),
+        grace=TRITON_GRACE if triton else 10.0,
+        notes={
+            **_notes(pod, each["name"]),
+            "kind": match.kind,
+            "ports": vars(own),
+            "endpoint": _endpoint(pod, each, own),
+            "http2": pod.http2,
+            "probe": _probe(each, match, own),
+            "metrics": _metrics_port(match, own),
+        },
+    )
+
+
+def _notes(pod: Pod, container_name: str) -> dict[str, Any]:
+    """By which a program is found again: whose it is."""
+    labels = objects.labels_of(pod.revision)
+    return {
+        "namespace": pod.namespace,
+        "service": labels.get(vocabulary.SERVICE_LABEL, ""),
+        "component": labels.get(vocabulary.COMPONENT_LABEL, ""),
+        "revision": objects.name(pod.revision),
+        "pod": pod.name,
+        "container": container_name,
+    }
+
+
+def _probe(each: Mapping[str, Any], match: images.Match, own: container.Ports) -> dict[str, Any]:
+    """How readiness is found out: the container's own HTTP probe, Triton's, or a connection."""
+    declared = objects.dig(each, "readinessProbe", "httpGet", "path")
+    if declared:
+        return {"port": own.http, "path": declared}
+    if match.kind == "triton":
+        controlled = any("--model-control-mode" in word for word in each.get("args") or [])
+        return {"port": own.http, "path": "/v2/health/ready", "crew": not controlled}
+    return {"port": own.http, "path": None}
+
+
+def _endpoint(pod: Pod, each: Mapping[str, Any], own: container.Ports) -> int | None:
+    """The port that takes requests, when this is the container that does."""
+    if each["name"] != pod.entrance:
+        return None
+    return own.grpc if pod.http2 else own.http
+
+
+def _metrics_port(match: images.Match, own: container.Ports) -> int | None:
+    """Where Prometheus finds metrics: Triton has a port for them, KServe's servers their own."""
+    return {"triton": own.metrics, "kserve": own.http, "plain": None}[match.kind]
+
+
+def _models(pod: Pod, home: layout.Home) -> Path:
+    return home.models / pod.namespace / pod.name

@@ -1,0 +1,134 @@
+"""One InferenceService's part of the gateway: its host names, its splits, its pods' ports.
+
+Source of the names: KServe's VirtualService and Knative's Route. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from calumma.cluster import objects
+from calumma.cluster.kserve import vocabulary
+from calumma.cluster.objects import Object
+from calumma.cluster.programs import envoy
+
+DOMAINS = ("localhost", "example.com", "svc.cluster.local", "svc", "")
+"""Our own, KServe's default, and the forms of a name inside a cluster."""
+
+DEFAULT_TIMEOUT = 300.0
+"""Seconds, Knative's ``timeoutSeconds`` for revisions that set none."""
+
+ENTRANCE = "calumma/entrance"
+"""The annotation of a predictor's Knative Service with the loopback port for its transformer."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one InferenceService adds to the gateway.
+
+    ``weights`` are the percentages of all its components by backend name.
+    """
+
+    hosts: tuple[envoy.Host, ...] = ()
+    entrances: tuple[envoy.Entrance, ...] = ()
+    backends: tuple[envoy.Backend, ...] = ()
+    weights: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Routed:
+    """A component's Knative Service with the traffic that it should have."""
+
+    service: Object
+    traffic: Sequence[Mapping[str, Any]]
+
+    @property
+    def component(self) -> str:
+        """Its component's name."""
+        return objects.labels_of(self.service)[vocabulary.COMPONENT_LABEL]
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a request may take."""
+        spec = objects.dig(self.service, "spec", "template", "spec", default={})
+        return float(spec.get("timeoutSeconds", DEFAULT_TIMEOUT))
+
+
+def part(
+    service_name: str, namespace: str, routed: Sequence[Routed], backends: Iterable[envoy.Backend]
+) -> Part:
+    """The part of the InferenceService ``service_name``; services without traffic have no host."""
+    known = {backend.revision: backend for backend in backends}
+    hosts: list[envoy.Host] = []
+    entrances: list[envoy.Entrance] = []
+    weights: list[tuple[str, int]] = []
+    for each in routed:
+        name = objects.name(each.service)
+        split = _split(each, known, each.traffic)
+        if split is None:
+            continue
+        weights += split.shares
+        hosts.append(_host(name, namespace, split))
+        for entry in each.traffic:
+            alone = _split(each, known, [{**entry, "percent": 100}])
+            if entry.get("tag") and alone is not None:
+                hosts.append(_host(f"{entry['tag']}-{name}", namespace, alone))
+        port = objects.annotations_of(each.service).get(ENTRANCE)
+        if port is not None:
+            entrances.append(envoy.Entrance(f"{namespace}/{name}", int(port), split))
+    front = _front(service_name, namespace, routed, known)
+    if front is not None:
+        hosts.append(front)
+    return Part(tuple(hosts), tuple(entrances), tuple(known.values()), tuple(weights))
+
+
+def names(host: str) -> tuple[str, ...]:
+    """All names by which ``<service>.<namespace>`` can be asked for."""
+    return tuple(f"{host}.{domain}" if domain else host for domain in DOMAINS)
+
+
+def _front(
+    service_name: str,
+    namespace: str,
+    routed: Sequence[Routed],
+    known: Mapping[str, envoy.Backend],
+) -> envoy.Host | None:
+    """The InferenceService's own host: it leads to the transformer, else to the predictor."""
+    by_component = {each.component: each for each in routed}
+    entrance = by_component.get("transformer") or by_component.get("predictor")
+    if entrance is None or not all(each.traffic for each in routed):
+        return None
+    split = _split(entrance, known, entrance.traffic)
+    if split is None:
+        return None
+    authority = f"{objects.name(entrance.service)}.{namespace}.svc.cluster.local"
+    headers = {"KServe-Isvc-Name": service_name, "KServe-Isvc-Namespace": namespace}
+    return _host(service_name, namespace, split, authority, headers)
+
+
+def _host(
+    name: str,
+    namespace: str,
+    split: envoy.Split,
+    authority: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> envoy.Host:
+    host = f"{name}.{namespace}"
+    return envoy.Host(host, names(host), split, authority, headers or {})
+
+
+def _split(
+    each: Routed, known: Mapping[str, envoy.Backend], traffic: Iterable[Mapping[str, Any]]
+) -> envoy.Split | None:
+    """The weights by backend; targets on the same revision are added up."""
+    shares: dict[str, int] = {}
+    for entry in traffic:
+        backend = known.get(entry["revisionName"])
+        if backend is None:
+            return None
+        shares[backend.name] = shares.get(backend.name, 0) + entry["percent"]
+    if not any(shares.values()):
+        return None
+    return envoy.Split(each.component, tuple(shares.items()), each.timeout)

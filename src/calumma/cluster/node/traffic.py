@@ -1,0 +1,107 @@
+"""The gateway of the whole node, put together from every InferenceService's part.
+
+Remembers what Envoy has confirmed, so that the controllers report weights that are in effect, and
+writes Prometheus' targets, which follow the same programs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from calumma.cluster import objects
+from calumma.cluster.node import gateway, metrics, routing
+from calumma.cluster.node import settings as settings_room
+from calumma.cluster.node.cache import Key
+from calumma.cluster.objects import Object
+from calumma.cluster.programs import envoy, prometheus
+
+
+class Traffic:
+    """All parts, and the traffic of each Knative Service that Envoy has confirmed."""
+
+    def __init__(
+        self, settings: settings_room.Settings, control: gateway.Gateway, targets_file: Path
+    ) -> None:
+        self._settings = settings
+        self._gateway = control
+        self._targets_file = targets_file
+        self._parts: dict[Key, routing.Part] = {}
+        self._targets: dict[Key, list[prometheus.Target]] = {}
+        self._programmed: dict[Key, Sequence[Mapping[str, Any]]] = {}
+
+    def programmed(self, services: Sequence[Object]) -> dict[str, Sequence[Mapping[str, Any]]]:
+        """The confirmed traffic of these Services by name.
+
+        What an earlier agent had confirmed is in the Service's status.
+        """
+        found = {}
+        for service in services:
+            name = objects.name(service)
+            stored = objects.dig(service, "status", "traffic", default=[])
+            known = self._programmed.get(Key(objects.namespace(service), name), stored)
+            if known:
+                found[name] = known
+        return found
+
+    def adopt(self, key: Key, part: routing.Part) -> None:
+        """Count a part as present without telling Envoy, for an agent that starts."""
+        self._parts[key] = part
+
+    async def apply(
+        self, key: Key, part: routing.Part, traffic: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> bool:
+        """Bring Envoy to a changed part; whether anything was confirmed that was not before.
+
+        Raises GatewayNotReady when Envoy does not take it over.
+        """
+        if part == routing.Part():
+            self._parts.pop(key, None)
+        else:
+            self._parts[key] = part
+        await self._gateway.apply(self._whole())
+        metrics.set_traffic(weight for part in self._parts.values() for weight in part.weights)
+        changed = False
+        for name, confirmed in traffic.items():
+            service = Key(key.namespace, name)
+            if self._programmed.get(service) != confirmed:
+                self._programmed[service] = list(confirmed)
+                changed = True
+        return changed
+
+    async def is_idle(self, backend: str) -> bool:
+        """Whether no route leads to a backend and it works on no request."""
+        for part in self._parts.values():
+            splits = [host.split for host in part.hosts]
+            splits += [entrance.split for entrance in part.entrances]
+            if any(backend == name for split in splits for name, _ in split.shares):
+                return False
+        try:
+            return await self._gateway.active_requests(backend) == 0
+        except httpx.HTTPError:
+            return True
+
+    def set_targets(self, key: Key, targets: list[prometheus.Target]) -> None:
+        """Tell Prometheus where one InferenceService's metrics are."""
+        if targets == self._targets.get(key, []):
+            return
+        self._targets[key] = targets
+        everything = [target for each in self._targets.values() for target in each]
+        draft = self._targets_file.with_suffix(".new")
+        draft.write_text(json.dumps(prometheus.targets(everything), indent=1))
+        draft.replace(self._targets_file)
+
+    def _whole(self) -> envoy.Gateway:
+        parts = [self._parts[key] for key in sorted(self._parts)]
+        return envoy.Gateway(
+            self._settings.gateway_port,
+            self._settings.address,
+            self._settings.statistics_port,
+            tuple(host for part in parts for host in part.hosts),
+            tuple(entrance for part in parts for entrance in part.entrances),
+            tuple(backend for part in parts for backend in part.backends),
+        )

@@ -1,0 +1,140 @@
+"""What a person asks of a running cluster: how it is, and what its programs say."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from calumma import errors
+from calumma.cluster import conditions, layout, lifecycle, objects
+from calumma.cluster.node import client
+from calumma.cluster.node import settings as settings_room
+from calumma.cluster.node.record import Observed
+
+_POLL = 0.3
+
+
+async def status(home: layout.Home) -> tuple[str, bool]:
+    """The cluster's state as text, and whether it is running."""
+    running = lifecycle.process_id(home)
+    if running is None:
+        return f"No cluster is running in {home.path}; `calumma up` starts one.", False
+    settings = settings_room.read(home.settings)
+    rows = await lifecycle.programs_of(home)
+    parts = [
+        f"home        {home.path} (supervisor: process {running})",
+        f"gateway     http://127.0.0.1:{settings.gateway_port}",
+        f"prometheus  {_prometheus(settings)}",
+        f"kubeconfig  {home.kubeconfig}",
+        "",
+        _table(("PROGRAM", "STATE", "PID", "AGE", "RESTARTS"), [_program(row) for row in rows]),
+        "",
+        await _services(home),
+    ]
+    return "\n".join(parts), True
+
+
+def log_names(home: layout.Home) -> list[str]:
+    """All logs that there are, as names for :func:`logs`."""
+    own = sorted(path.stem for path in home.logs.glob("*.log"))
+    pods = sorted({path.parent.name for path in (home.logs / "pods").glob("*/*/*.log")})
+    return [*own, *pods]
+
+
+def logs(home: layout.Home, name: str) -> list[Path]:
+    """The log files of a program, of a pod, or of all pods of an InferenceService.
+
+    Raises ConfigurationError for a name that has none.
+    """
+    own = home.log(name)
+    if own.exists():
+        return [own]
+    folder = home.logs / "pods"
+    found = [path for path in folder.glob("*/*/*.log") if path.parent.name == name]
+    if not found:
+        starts = (f"{name}-predictor-", f"{name}-transformer-")
+        found = [path for path in folder.glob("*/*/*.log") if path.parent.name.startswith(starts)]
+    if not found:
+        raise errors.ConfigurationError(
+            f"There is no log of {name!r}; there are {', '.join(log_names(home)) or 'none'}."
+        )
+    return sorted(found, key=lambda path: path.stat().st_mtime)
+
+
+def lines(files: Sequence[Path], count: int, *, follow: bool) -> Iterator[str]:
+    """The last ``count`` lines of each file, and with ``follow`` what is added, without end.
+
+    With several files each line is preceded by where it comes from.
+    """
+    places: dict[Path, int] = {}
+    for path in files:
+        with path.open("rb") as stream:
+            last = deque(stream, maxlen=count)
+            places[path] = stream.tell()
+        yield from (_labelled(path, line, files) for line in last)
+    while follow:
+        for path in files:
+            with path.open("rb") as stream:
+                stream.seek(min(places[path], path.stat().st_size))
+                for line in stream:
+                    yield _labelled(path, line, files)
+                places[path] = stream.tell()
+        time.sleep(_POLL)
+
+
+def _labelled(path: Path, line: bytes, files: Sequence[Path]) -> str:
+    text = line.decode(errors="replace").rstrip("\n")
+    return text if len(files) == 1 else f"[{path.parent.name}/{path.stem}] {text}"
+
+
+def _prometheus(settings: settings_room.Settings) -> str:
+    if settings.prometheus_port is None:
+        return "not installed; `calumma install prometheus` and start again"
+    return f"http://127.0.0.1:{settings.prometheus_port}"
+
+
+def _program(row: Observed) -> tuple[str, ...]:
+    pid = "" if row.pid is None else str(row.pid)
+    return row.wanted.name, row.state, pid, _age(time.time() - row.since), str(row.restarts)
+
+
+async def _services(home: layout.Home) -> str:
+    try:
+        async with client.Client(home.kubeconfig) as api:
+            listing = await api.list(client.INFERENCE_SERVICE)
+    except (httpx.HTTPError, errors.ApiError) as error:
+        return f"The Kubernetes API does not answer ({error}); `calumma logs api` says why."
+    if not listing.items:
+        return "No InferenceServices."
+    rows = [_service(each) for each in listing.items]
+    return _table(("NAMESPACE", "INFERENCESERVICE", "READY", "TRAFFIC", "URL"), rows)
+
+
+def _service(isvc: Any) -> tuple[str, ...]:
+    ready = conditions.find(objects.dig(isvc, "status", "conditions", default=[]), "Ready") or {}
+    traffic = objects.dig(isvc, "status", "components", "predictor", "traffic", default=[])
+    shares = " ".join(f"{t['revisionName'].rsplit('-', 1)[1]}={t['percent']}%" for t in traffic)
+    url = objects.dig(isvc, "status", "url", default="")
+    ready_text = str(ready.get("status", "Unknown"))
+    return objects.namespace(isvc), objects.name(isvc), ready_text, shares, url
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    everything = [head, *rows]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in everything
+    )
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(seconds)}s"

