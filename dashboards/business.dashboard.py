@@ -1,0 +1,125 @@
+"""For whoever answers for the service: is it used, can users rely on it, what does it say."""
+
+from calumma.monitoring import panels, queries
+
+# Users meet a service and not its revisions: the revision chosen at the top is for the mix only.
+WHERE, WINDOW, RANGE = panels.SERVICE, panels.WINDOW, panels.RANGE
+CHOSEN = f'{WHERE},predictor_revision=~"$revision"'
+SERVICE = queries.SERVICE
+
+availability = queries.at_the_door(lambda where: queries.availability(where, RANGE), WHERE)
+failing = queries.at_the_door(lambda where: queries.error_ratio(where, RANGE, SERVICE), WHERE)
+
+usage = panels.Section(
+    "Use",
+    [
+        panels.timeseries(
+            "Requests of users",
+            "Requests a second that reach each service from outside.",
+            "reqps",
+            {
+                "{{service}}": queries.at_the_door(
+                    lambda where: queries.request_rate(where, WINDOW, SERVICE), WHERE
+                )
+            },
+            width=12,
+        ),
+        panels.stat(
+            "Predictions",
+            "Images classified in the time range that is shown.",
+            "short",
+            queries.prediction_count(WHERE, RANGE),
+            decimals=0,
+        ),
+        panels.stat(
+            "Estimated hours saved",
+            "Predictions in the time range, times the seconds that a person would need for one "
+            "(the assumption at the top: change it to yours), in hours.",
+            "h",
+            f"{queries.prediction_count(WHERE, RANGE)} * $seconds_saved / 3600",
+            decimals=1,
+        ),
+    ],
+)
+
+reliability = panels.Section(
+    "Reliability",
+    [
+        panels.stat(
+            "Availability",
+            "The share of users' requests in the time range that did not fail (5xx).",
+            "percentunit",
+            availability,
+            legend="{{service}}",
+            decimals=3,
+            width=8,
+        ),
+        panels.stat(
+            "Objective",
+            "The availability that was promised: change it at the top.",
+            "percentunit",
+            "vector($objective)",
+            legend="objective",
+            decimals=3,
+            width=8,
+        ),
+        panels.stat(
+            "Error budget left",
+            "Of the failures that the objective allows in the time range, the share not yet used. "
+            "Below zero the promise is broken.",
+            "percentunit",
+            f"1 - ({failing}) / (1 - $objective)",
+            legend="{{service}}",
+            decimals=1,
+            width=8,
+        ),
+    ],
+)
+
+quality = panels.Section(
+    "What the service says",
+    [
+        panels.timeseries(
+            "Predictions by class",
+            "How often each class is the answer. A class that swells or vanishes is a reason to "
+            "look at images.",
+            "reqps",
+            {"{{class}}": queries.predictions(WHERE, WINDOW)},
+            stacked=True,
+        ),
+        panels.timeseries(
+            "Mix of classes by model version",
+            "Each class's share of the answers of each predictor revision. During a canary, two "
+            "revisions that see the same traffic should give about the same mix.",
+            "percentunit",
+            {"{{class}} {{predictor_revision}}": queries.prediction_mix(CHOSEN, WINDOW)},
+        ),
+        panels.timeseries(
+            "Mean confidence",
+            "How sure the model is of its answers on average. It says nothing about whether they "
+            "are right: only labels do.",
+            "percentunit",
+            {"{{service}}": queries.mean_confidence(WHERE, WINDOW)},
+            maximum=1,
+        ),
+        panels.timeseries(
+            "Answers that the model is unsure of",
+            "The share of answers with a confidence of at most 0.7: candidates for a person to "
+            "look at.",
+            "percentunit",
+            {"{{service}}": queries.low_confidence(WHERE, WINDOW)},
+            maximum=1,
+        ),
+    ],
+)
+
+dashboard = panels.dashboard(
+    "Calumma: business",
+    "calumma-business",
+    "Use, reliability against the objective, and what the service answers.",
+    [usage, reliability, quality],
+    [
+        panels.number("objective", "Availability objective", "0.99"),
+        panels.number("seconds_saved", "Seconds a person needs for one", "20"),
+    ],
+)

@@ -1,0 +1,160 @@
+"""From an InferenceService's name to what an evaluation needs to know of it.
+
+It asks the Kubernetes API through KServe's official client and the kubeconfig that ``KUBECONFIG``
+names, so that the same notebook works on this machine and on a real cluster. On this machine the
+ConfigMap ``calumma`` in namespace ``kserve`` also says where Prometheus is.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from calumma import errors
+
+
+class Target(NamedTuple):
+    """A revision of the predictor and its declared share of the traffic, in percent."""
+
+    revision: str
+    percent: int
+    latest: bool
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a ready InferenceService answers.
+
+    ``url`` is its ``status.url``, ``model`` the name in the protocol's paths, ``targets`` the
+    declared split of its predictor (empty where the cluster does not declare one), and
+    ``prometheus`` the address of the cluster's Prometheus, None when it names none.
+    """
+
+    service: str
+    namespace: str
+    url: str
+    model: str
+    targets: tuple[Target, ...]
+    prometheus: str | None
+
+    @property
+    def latest(self) -> Target | None:
+        """The newest revision that can answer."""
+        return next((target for target in self.targets if target.latest), None)
+
+    @property
+    def stable(self) -> Target | None:
+        """The revision that a canary is compared with; without a canary the latest."""
+        return next((target for target in self.targets if not target.latest), self.latest)
+
+    def target(self, which: str) -> Target | None:
+        """The revision that is ``latest`` or ``stable``; None where the cluster declares none.
+
+        Raises :class:`~calumma.errors.EvaluationError` for another word.
+        """
+        if which not in ("latest", "stable"):
+            raise errors.EvaluationError(f"the revision {which!r} is neither latest nor stable")
+        return self.latest if which == "latest" else self.stable
+
+    def canary(self) -> tuple[Target, Target]:
+        """The stable revision and the canary that shares its traffic.
+
+        Raises :class:`~calumma.errors.EvaluationError` when the traffic is not split.
+        """
+        stable, latest = self.stable, self.latest
+        if stable is None or latest is None or not 0 < latest.percent < 100:
+            shares = ", ".join(f"{target.revision}: {target.percent}%" for target in self.targets)
+            raise errors.EvaluationError(
+                f"{self.service} in namespace {self.namespace} has no canary with a share of the "
+                f"traffic ({shares or 'it declares no split'}); "
+                "set canaryTrafficPercent between 1 and 99"
+            )
+        return stable, latest
+
+
+def locate(service: str, namespace: str = "default") -> Endpoint:
+    """Find a ready InferenceService.
+
+    Raises :class:`~calumma.errors.ServiceUnavailable` when no cluster answers, and when the
+    service is missing or not ready.
+    """
+    # Imported here because kserve takes more than a second, which a load generator need not pay.
+    import kserve
+    import kubernetes
+    import urllib3
+
+    name = f"the InferenceService {service} in namespace {namespace}"
+    try:
+        # Given by name because the kubernetes package reads the variable only once, on import.
+        client = kserve.KServeClient(config_file=os.environ.get("KUBECONFIG"))
+        isvc = client.get(service, namespace=namespace)
+        prometheus = _prometheus(client)
+    except kubernetes.config.ConfigException as error:
+        raise errors.ServiceUnavailable(
+            f"{name} cannot be looked up without a kubeconfig ({error}); "
+            "for the cluster on this machine: export KUBECONFIG=$(calumma kubeconfig)"
+        ) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise errors.ServiceUnavailable(
+            f"{name} cannot be looked up, no cluster answers ({error}); "
+            "start the one on this machine with `calumma up`"
+        ) from error
+    except (RuntimeError, kubernetes.client.ApiException) as error:
+        # KServeClient raises RuntimeError over the API's exception, which knows the status.
+        cause = error if isinstance(error, kubernetes.client.ApiException) else error.__context__
+        status, reason = getattr(cause, "status", "nothing"), getattr(cause, "reason", error)
+        found = "it does not exist" if status == 404 else f"the API answered {status} {reason}"
+        raise errors.ServiceUnavailable(f"{name} cannot be evaluated: {found}") from error
+    return _endpoint(service, namespace, isvc, prometheus)
+
+
+def _endpoint(
+    service: str, namespace: str, found: dict[str, Any], prometheus: str | None
+) -> Endpoint:
+    status = found.get("status", {})
+    ready: dict[str, str] = next(
+        (item for item in status.get("conditions", []) if item["type"] == "Ready"), {}
+    )
+    if ready.get("status") != "True" or not status.get("url"):
+        reason = ready.get("message") or ready.get("reason") or "it has not reported yet"
+        raise errors.ServiceUnavailable(
+            f"the InferenceService {service} in namespace {namespace} is not ready: {reason}"
+        )
+    traffic = status.get("components", {}).get("predictor", {}).get("traffic", [])
+    targets = tuple(
+        Target(
+            revision=target["revisionName"],
+            percent=target.get("percent", 0),
+            latest=target.get("latestRevision", False),
+        )
+        for target in traffic
+        if target.get("revisionName")
+    )
+    model = _model_name(found.get("spec", {})) or service
+    return Endpoint(service, namespace, status["url"], model, targets, prometheus)
+
+
+def _model_name(spec: dict[str, Any]) -> str | None:
+    """The ``--model_name`` of the container that a caller meets first, if the manifest sets one."""
+    component = spec.get("transformer") or spec.get("predictor") or {}
+    containers = component.get("containers") or [component.get("model") or {}]
+    arguments = containers[0].get("args") or []
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--model_name":
+            return value if equals else next(iter(arguments[position + 1 :]), None)
+    return None
+
+
+def _prometheus(client: Any) -> str | None:
+    """The address that the ConfigMap ``calumma`` names; only Calumma's own clusters have it."""
+    import kubernetes
+
+    try:
+        found = client.core_api.read_namespaced_config_map("calumma", "kserve")
+    except kubernetes.client.ApiException as error:
+        if error.status in (403, 404):
+            return None
+        raise
+    return (found.data or {}).get("prometheus")

@@ -1,0 +1,93 @@
+"""Asking a Prometheus server, with prometheus-api-client.
+
+Answers are values by the label that tells them apart. NaN, which PromQL gives for a quantile or a
+ratio of nothing, is left out as if there were no series: it means the same.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import prometheus_api_client
+import requests
+import urllib3
+from prometheus_api_client.exceptions import PrometheusApiClientException
+
+from calumma import errors
+
+Points = list[tuple[float, float]]
+
+
+class Client:
+    """A Prometheus server at ``url``; each request may take ``timeout`` seconds.
+
+    Raises :class:`~calumma.errors.MonitoringError` without a ``url``, which is what a cluster that
+    names no Prometheus has to offer.
+    """
+
+    def __init__(self, url: str | None, timeout: int = 10) -> None:
+        if not url:
+            raise errors.MonitoringError(
+                "the cluster names no Prometheus (ConfigMap calumma in namespace kserve); "
+                "give its address"
+            )
+        self.url = url.rstrip("/")
+        self._connection = prometheus_api_client.PrometheusConnect(
+            self.url, timeout=timeout, retry=urllib3.Retry(total=2, backoff_factor=0.1)
+        )
+
+    def values(
+        self, query: str, label: str = "revision", at: float | None = None
+    ) -> dict[str, float]:
+        """The value of each series of an instant query, by the value of its ``label``.
+
+        ``at`` is a Unix time, by default now. Series without the label are under ``""``. Raises
+        :class:`~calumma.errors.MonitoringError` when the server does not answer or refuses.
+        """
+        parameters = {} if at is None else {"time": at}
+        rows = self._ask("custom_query", query, params=parameters)
+        values = {row["metric"].get(label, ""): float(row["value"][1]) for row in rows}
+        return {name: value for name, value in values.items() if not math.isnan(value)}
+
+    def series(
+        self, query: str, start: float, end: float, step: float, label: str = "revision"
+    ) -> dict[str, Points]:
+        """The (Unix time, value) points of each series between two Unix times, by its ``label``.
+
+        Raises as :meth:`values` does.
+        """
+        rows = self._ask(
+            "custom_query_range",
+            query,
+            start_time=datetime.fromtimestamp(start, UTC),
+            end_time=datetime.fromtimestamp(end, UTC),
+            step=str(step),
+        )
+        found: dict[str, Points] = {}
+        for row in rows:
+            points = [(float(time), float(value)) for time, value in row["values"]]
+            kept = [point for point in points if not math.isnan(point[1])]
+            if kept:
+                found[row["metric"].get(label, "")] = kept
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def _ask(self, method: str, query: str, **arguments: Any) -> list[dict[str, Any]]:
+        try:
+            rows: list[dict[str, Any]] = getattr(self._connection, method)(query, **arguments)
+        except requests.RequestException as error:
+            raise errors.MonitoringError(
+                f"Prometheus at {self.url} does not answer: {error}"
+            ) from error
+        except (PrometheusApiClientException, ValueError, KeyError) as error:
+            raise errors.MonitoringError(
+                f"Prometheus at {self.url} refuses the query {query}: {error}"
+            ) from error
+        return rows

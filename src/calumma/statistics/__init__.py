@@ -1,0 +1,16 @@
+"""How sure a number is: intervals for what an evaluation counts and measures. No I/O.
+
+Every number that a person decides on carries an interval, because twenty images and twenty
+thousand deserve different trust. The functions here take counts or samples and give an
+:class:`~calumma.statistics.intervals.Interval`; with no data the interval is everything that is
+possible, never a point.
+
+They are for **one look** at data whose amount was fixed beforehand. Looking again and again at a
+growing canary, and stopping when the answer pleases, makes a 95% interval miss far more often than
+one time in twenty; always-valid (sequential) tests, which allow that, come next in this room.
+
+- :mod:`~calumma.statistics.intervals`: proportions and their differences, in closed form.
+- :mod:`~calumma.statistics.bootstrap`: everything else (means, quantiles), by resampling.
+
+Next room: :mod:`calumma.scoring`, which turns answers into metrics with these intervals.
+"""

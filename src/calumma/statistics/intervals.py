@@ -1,0 +1,76 @@
+"""Intervals for proportions, in closed form.
+
+Wilson's score interval stays inside [0, 1] and keeps close to its level for small counts and for
+proportions near 0 or 1, where the textbook interval (p ± 1.96 standard errors) fails; Newcombe's
+interval for a difference is built on it. Both are for one look at the data. Where there is no
+closed form: :mod:`calumma.statistics.bootstrap`.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import NamedTuple
+
+from calumma import errors
+
+
+class Interval(NamedTuple):
+    """A closed interval from ``low`` to ``high``, in the unit of what it bounds."""
+
+    low: float
+    high: float
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval for a proportion of ``successes`` in ``n`` independent trials.
+
+    Without trials it is [0, 1]. Source: E. B. Wilson, JASA 22 (1927) 209-212; method 3 in
+    R. G. Newcombe, Statistics in Medicine 17 (1998) 857-872.
+    """
+    _check(successes, n)
+    if n == 0:
+        return Interval(0.0, 1.0)
+    z = _z(confidence)
+    p = successes / n
+    centre = p + z * z / (2 * n)
+    spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    low = 0.0 if successes == 0 else (centre - spread) / scale
+    high = 1.0 if successes == n else (centre + spread) / scale
+    return Interval(low, high)
+
+
+def newcombe(
+    successes: int, n: int, other_successes: int, other_n: int, confidence: float = 0.95
+) -> Interval:
+    """Newcombe's interval for the first proportion minus the other, of two independent samples.
+
+    Without trials on a side it is [-1, 1]. Source: method 10 (hybrid score, without continuity
+    correction) in R. G. Newcombe, Statistics in Medicine 17 (1998) 873-890.
+    """
+    ours = wilson(successes, n, confidence)
+    theirs = wilson(other_successes, other_n, confidence)
+    if n == 0 or other_n == 0:
+        return Interval(-1.0, 1.0)
+    p, q = successes / n, other_successes / other_n
+    low = p - q - math.hypot(p - ours.low, theirs.high - q)
+    high = p - q + math.hypot(ours.high - p, q - theirs.low)
+    return Interval(low, high)
+
+
+def _z(confidence: float) -> float:
+    """The two-sided standard normal quantile of a confidence level."""
+    if not 0 < confidence < 1:
+        raise errors.EvaluationError(
+            f"a confidence level of {confidence} was given; it must be between 0 and 1, like 0.95"
+        )
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _check(successes: int, n: int) -> None:
+    if not 0 <= successes <= n:
+        raise errors.EvaluationError(
+            f"{successes} successes in {n} trials were given; "
+            "the successes must be from 0 to the number of trials"
+        )

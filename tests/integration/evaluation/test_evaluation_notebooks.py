@@ -1,0 +1,182 @@
+"""The evaluation notebooks, run for real on a service that is good, bad, split or failing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calumma import evidence, running
+from calumma.scoring.gates import Verdict
+
+from .conftest import CANARY, STABLE, Service, declare
+
+EVALUATION = Path(__file__).parents[3] / "evaluation"
+QUICK = {"seconds": 4.0, "rate": 150.0, "settle": 1.0}
+
+Cluster = Any  # a kserve.KServeClient, which has no types
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: reports go below it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def offline(service: Service, **given: Any) -> running.Run:
+    given = {"namespace": service.namespace, "rate": 400.0, **given}
+    return running.execute(EVALUATION / "offline.ipynb", Path("runs/offline.ipynb"), given)
+
+
+def online(service: Service, **given: Any) -> running.Run:
+    given = {"namespace": service.namespace, **QUICK, **given}
+    return running.execute(EVALUATION / "online.ipynb", Path("runs/online.ipynb"), given)
+
+
+def content(run: running.Run) -> dict[str, Any]:
+    assert run.report is not None, run.sentence
+    return run.report
+
+
+def found(run: running.Run) -> dict[str, dict[str, Any]]:
+    """The metrics of a report, by name."""
+    report = content(run)
+    tables = [*report["metrics"], *report["times"]["metrics"]]
+    return {metric["name"]: metric for table in tables for metric in table["metrics"]}
+
+
+def test_a_good_model_passes_twice_with_the_same_report(cluster: Cluster, service: Service) -> None:
+    declare(cluster, service)
+    first = offline(service)
+    assert (first.verdict, first.code) == (Verdict.PASS, 0), first.sentence
+    metrics = found(first)
+    assert metrics["accuracy"]["n"] == 600
+    assert metrics["accuracy"]["interval"]["low"] > 0.9
+    assert metrics["latency p95"]["value"] > 0
+    report = content(first)
+    assert report["subject"]["answered"] == [STABLE]
+    assert report["data"]["images"] == 600
+    for figure in report["figures"]:
+        assert Path("runs/offline", figure["file"]).stat().st_size > 1000
+    second = offline(service)
+    ours, theirs = dict(report), dict(content(second))
+    assert ours.pop("times")["started"] < theirs.pop("times")["started"]
+    assert json.dumps(ours) == json.dumps(theirs)
+    assert '<div class="verdict pass">' in Path("runs/offline/report.html").read_text()
+
+
+def test_plain_papermill_says_by_its_exit_status_that_a_model_is_bad(
+    cluster: Cluster, service: Service, folder: Path
+) -> None:
+    service.classifiers = {STABLE: service.bad}
+    declare(cluster, service)
+    Path("runs").mkdir()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "papermill", str(EVALUATION / "offline.ipynb")),
+            *("runs/offline.ipynb", "--no-progress-bar", "-p", "service", "digits"),
+            *("-p", "namespace", service.namespace, "-p", "rate", "400"),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "VerdictNotPassed: fail: accuracy is 0." in done.stderr
+    assert "recall of 3 is 0." in done.stderr
+    report = evidence.read(folder / "runs" / "offline")
+    assert report is not None and report["verdict"] == "fail"
+    assert Path("runs/offline/report.html").exists()
+
+
+def test_during_a_canary_only_the_revision_in_question_is_judged(
+    cluster: Cluster, service: Service
+) -> None:
+    service.weights = {STABLE: 50, CANARY: 50}
+    service.classifiers = {CANARY: service.bad}
+    declare(cluster, service)
+    run = offline(service, revision="stable", minimum_samples=500)
+    assert (run.verdict, run.code) == (Verdict.INCONCLUSIVE, 2)
+    assert "and 500 are needed" in run.sentence and "recall" not in run.sentence
+    assert content(run)["subject"]["judged"] == STABLE
+    metrics = found(run)
+    assert metrics[f"accuracy of {CANARY}"]["value"] < 0.75 < metrics["accuracy"]["value"]
+    assert 200 < metrics["accuracy"]["n"] < 400
+
+
+@pytest.mark.parametrize(
+    ("notebook", "given", "said"),
+    [
+        (offline, {"namespace": "empty"}, "digits in namespace empty .* does not exist"),
+        (online, {}, f"has no canary with a share of the traffic .{STABLE}: 100%"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_an_error_with_a_sentence(
+    cluster: Cluster,
+    service: Service,
+    notebook: Callable[..., running.Run],
+    given: dict[str, Any],
+    said: str,
+) -> None:
+    declare(cluster, service)
+    run = notebook(service, **given)
+    assert (run.verdict, run.code, run.report) == (None, 3, None)
+    assert re.search(said, run.sentence), run.sentence
+
+
+def test_a_canary_that_is_as_good_passes(cluster: Cluster, service: Service, watching: str) -> None:
+    service.weights = {STABLE: 50, CANARY: 50}
+    declare(cluster, service, watching)
+    run = online(service, margin=0.1)
+    assert (run.verdict, run.code) == (Verdict.PASS, 0), run.sentence
+    metrics = found(run)
+    assert metrics["accuracy of canary"]["n"] > 150
+    assert metrics["failed requests of canary"]["n"] == pytest.approx(300, rel=0.25)
+    assert metrics["p95 of canary, predictor"]["value"] > 0
+    assert content(run)["subject"] == {
+        "service": "digits",
+        "namespace": service.namespace,
+        "model": "digits",
+        "stable": STABLE,
+        "canary": CANARY,
+        "percent": 50,
+    }
+
+
+def test_a_canary_that_answers_wrongly_fails(
+    cluster: Cluster, service: Service, watching: str
+) -> None:
+    service.weights = {STABLE: 80, CANARY: 20}
+    service.classifiers = {CANARY: service.bad}
+    declare(cluster, service)
+    run = online(service, prometheus=watching)
+    assert (run.verdict, run.code) == (Verdict.FAIL, 1)
+    assert run.sentence.startswith("fail: accuracy, canary minus stable is -0.")
+    assert "all of it below -0.050" in run.sentence
+
+
+def test_errors_and_a_wrong_split_are_found_beside_wrong_answers(
+    cluster: Cluster, service: Service, watching: str
+) -> None:
+    service.weights = {STABLE: 90, CANARY: 10}
+    declare(cluster, service, watching)
+    service.weights = {STABLE: 50, CANARY: 50}
+    service.failing = {CANARY}
+    run = online(service)
+    assert run.verdict is Verdict.FAIL
+    assert "failed requests, canary minus stable is " in run.sentence
+    verdicts = {gate["metric"]: gate["verdict"] for gate in content(run)["gates"]}
+    assert verdicts == {
+        "accuracy, canary minus stable": "fail",
+        "failed requests, canary minus stable": "fail",
+        "share of canary": "inconclusive",
+    }

@@ -1,0 +1,135 @@
+"""Locating a service: what is read of the object, and the sentence when it cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from calumma import errors, inference
+
+from .conftest import Api
+
+ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices/digits"
+CONFIG = "/api/v1/namespaces/kserve/configmaps/calumma"
+
+READY: dict[str, Any] = {
+    "spec": {"predictor": {"model": {"modelFormat": {"name": "triton"}}}},
+    "status": {
+        "url": "http://digits.default.localhost:8080",
+        "conditions": [
+            {"type": "PredictorReady", "status": "True"},
+            {"type": "Ready", "status": "True"},
+        ],
+        "components": {
+            "predictor": {
+                "traffic": [
+                    {
+                        "latestRevision": True,
+                        "percent": 10,
+                        "revisionName": "digits-predictor-00002",
+                    },
+                    {
+                        "latestRevision": False,
+                        "percent": 90,
+                        "revisionName": "digits-predictor-00001",
+                        "tag": "prev",
+                    },
+                ]
+            }
+        },
+    },
+}
+
+
+def test_a_canary_is_read_with_its_split(api: Api) -> None:
+    api.objects = {
+        ISVC: READY,
+        CONFIG: {
+            "kind": "ConfigMap",
+            "metadata": {"name": "calumma"},
+            "data": {"prometheus": "http://127.0.0.1:9191"},
+        },
+    }
+    found = inference.locate("digits")
+    assert (found.url, found.model) == ("http://digits.default.localhost:8080", "digits")
+    assert found.prometheus == "http://127.0.0.1:9191"
+    assert found.target("latest") == ("digits-predictor-00002", 10, True)
+    assert found.target("stable") == ("digits-predictor-00001", 90, False)
+    assert found.canary() == (found.stable, found.latest)
+    with pytest.raises(errors.EvaluationError, match="'newest' is neither latest nor stable"):
+        found.target("newest")
+
+
+def test_without_a_canary_the_latest_is_the_stable_one(api: Api) -> None:
+    only = {"latestRevision": True, "percent": 100, "revisionName": "digits-predictor-00003"}
+    status = {**READY["status"], "components": {"predictor": {"traffic": [only]}}}
+    api.objects = {ISVC: {**READY, "status": status}}
+    found = inference.locate("digits")
+    assert found.latest == found.stable == ("digits-predictor-00003", 100, True)
+    assert found.prometheus is None
+    with pytest.raises(errors.EvaluationError, match=r"no canary.*digits-predictor-00003: 100%"):
+        found.canary()
+
+
+def test_a_cluster_that_declares_no_split_is_fine_too(api: Api) -> None:
+    status = {key: READY["status"][key] for key in ("url", "conditions")}
+    api.objects = {ISVC: {**READY, "status": status}}
+    found = inference.locate("digits")
+    assert (found.targets, found.target("latest"), found.target("stable")) == ((), None, None)
+    with pytest.raises(errors.EvaluationError, match="declares no split"):
+        found.canary()
+
+
+@pytest.mark.parametrize("arguments", [["--model_name=seven"], ["--x", "--model_name", "seven"]])
+def test_the_model_name_of_the_first_container_wins(api: Api, arguments: list[str]) -> None:
+    spec = {**READY["spec"], "transformer": {"containers": [{"args": arguments}]}}
+    api.objects = {ISVC: {**READY, "spec": spec}}
+    assert inference.locate("digits").model == "seven"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({}, "not ready: it has not reported yet"),
+        (
+            {"conditions": [{"type": "Ready", "status": "False", "message": "no such file"}]},
+            "not ready: no such file",
+        ),
+        (
+            {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Starting"}]},
+            "not ready: Starting",
+        ),
+    ],
+)
+def test_a_service_that_is_not_ready_says_why(api: Api, status: Any, said: str) -> None:
+    api.objects = {ISVC: {**READY, "status": status}}
+    with pytest.raises(errors.ServiceUnavailable, match=said):
+        inference.locate("digits")
+
+
+def test_a_service_that_does_not_exist_is_named(api: Api) -> None:
+    with pytest.raises(errors.ServiceUnavailable, match=r"digits in namespace default.*not exist"):
+        inference.locate("digits")
+
+
+@pytest.mark.parametrize("path", [ISVC, CONFIG])
+def test_another_answer_of_the_api_is_told(api: Api, path: str) -> None:
+    api.objects = {ISVC: READY, path: {"kind": "Status", "code": 401}}
+    with pytest.raises(errors.ServiceUnavailable, match="the API answered 401 Unauthorized"):
+        inference.locate("digits")
+
+
+def test_a_cluster_that_does_not_answer_says_what_to_do(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeconfig = yaml.safe_load((tmp_path / "kubeconfig").read_text())
+    kubeconfig["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:1"
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    with pytest.raises(errors.ServiceUnavailable, match="calumma up"):
+        inference.locate("digits")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
+    with pytest.raises(errors.ServiceUnavailable, match=r"export KUBECONFIG=\$\(calumma"):
+        inference.locate("digits")

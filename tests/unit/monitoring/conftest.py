@@ -1,0 +1,35 @@
+"""promtool, which knows PromQL better than any test could."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from calumma import errors
+from calumma.monitoring import prometheus
+
+Promtool = Callable[..., None]
+
+
+@pytest.fixture
+def promtool(tmp_path: Path) -> Promtool:
+    """Run ``promtool <command> <file>`` with this content; it must find nothing wrong."""
+    try:
+        program = prometheus.find("promtool")
+    except errors.ProgramMissing as error:
+        pytest.skip(str(error))
+
+    def run(*command: str, content: Any) -> None:
+        path = tmp_path / "content.yaml"
+        path.write_text(yaml.safe_dump(content))
+        done = subprocess.run(
+            [program, *command, str(path)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run

@@ -1,0 +1,206 @@
+"""What the queries answer, told by promtool: counts, resets, silence, and the first error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from calumma.monitoring import queries
+
+from .conftest import Promtool
+
+WHERE = queries.where(namespace="default", service="digits", component="predictor")
+
+
+def series(name: str, values: str, revision: str = "r1", **more: str) -> dict[str, str]:
+    labels = {
+        "namespace": "default",
+        "service": "digits",
+        "component": "predictor",
+        "revision": revision,
+        **more,
+    }
+    return {"series": f"{name}{{{queries.where(**labels)}}}", "values": values}
+
+
+def answers(expression: str, **revisions: float) -> dict[str, Any]:
+    """At ten minutes, exactly these revisions have these values."""
+    samples = [
+        {"labels": f'{{revision="{revision}"}}', "value": value}
+        for revision, value in revisions.items()
+    ]
+    return {"expr": expression, "eval_time": "10m", "exp_samples": samples}
+
+
+TOTAL, CLASS = "envoy_cluster_upstream_rq_total", "envoy_cluster_upstream_rq_xx"
+TIME = "envoy_cluster_upstream_rq_time_bucket"
+
+# r1 gets 2 requests a second, r2 half of one, r3 was busy and is silent since five minutes.
+TRAFFIC = [
+    series(TOTAL, "0+20x60"),
+    series(TOTAL, "0+5x60", "r2"),
+    series(TOTAL, "0+50x29 1450x30", "r3"),
+    series(TOTAL, "0+1000x60", "t1", component="transformer"),
+]
+
+
+def check(promtool: Promtool, given: list[dict[str, str]], *expected: dict[str, Any]) -> None:
+    test = {"interval": "10s", "input_series": given, "promql_expr_test": list(expected)}
+    promtool("test", "rules", content={"rule_files": [], "tests": [test]})
+
+
+def test_rates_and_counts_are_by_revision_and_only_of_the_component(promtool: Promtool) -> None:
+    check(
+        promtool,
+        TRAFFIC,
+        answers(queries.request_rate(WHERE, "1m"), r1=2, r2=0.5, r3=0),
+        answers(queries.requests(WHERE, "2m"), r1=240, r2=60, r3=0),
+    )
+
+
+def test_a_counter_that_restarts_from_zero_is_not_negative(promtool: Promtool) -> None:
+    check(
+        promtool,
+        [series(TOTAL, "0+20x29 20+20x30")],
+        answers(queries.request_rate(WHERE, "10m"), r1=2),
+    )
+
+
+def test_errors_whose_series_appears_with_them_are_counted(promtool: Promtool) -> None:
+    """Thirty errors within one scrape, two minutes ago; r2 failed before the window began."""
+    given = [
+        *TRAFFIC,
+        series(CLASS, "_x48 30x12", envoy_response_code_class="5"),
+        series(CLASS, "7x60", "r2", envoy_response_code_class="5"),
+    ]
+    check(promtool, given, answers(queries.errors(WHERE, "5m"), r1=30, r2=0, r3=0))
+
+
+def test_errors_are_zero_with_traffic_and_no_value_without(promtool: Promtool) -> None:
+    """r1 fails one in four, r2 never failed and has no series of errors, r3 is silent."""
+    given = [
+        *TRAFFIC,
+        series(CLASS, "0+5x60", envoy_response_code_class="5"),
+        series(CLASS, "0+15x60", envoy_response_code_class="2"),
+        series(CLASS, "0+5x60", "r2", envoy_response_code_class="2"),
+    ]
+    check(
+        promtool,
+        given,
+        answers(queries.error_ratio(WHERE, "2m"), r1=0.25, r2=0),
+        answers(queries.errors(WHERE, "2m"), r1=60, r2=0, r3=0),
+        answers(queries.availability(WHERE, "2m", queries.REVISION), r1=0.75, r2=1),
+    )
+
+
+def test_a_share_is_of_the_component(promtool: Promtool) -> None:
+    labels = 'component="predictor",namespace="default",service="digits"'
+    everything = {
+        "expr": queries.share(WHERE, "1m"),
+        "eval_time": "10m",
+        "exp_samples": [
+            {"labels": f'{{{labels},revision="r1"}}', "value": 0.8},
+            {"labels": f'{{{labels},revision="r2"}}', "value": 0.2},
+            {"labels": f'{{{labels},revision="r3"}}', "value": 0},
+        ],
+    }
+    check(promtool, TRAFFIC, everything)
+
+
+def test_a_quantile_is_within_its_bucket_and_silence_has_none(promtool: Promtool) -> None:
+    given = [
+        series(TIME, "0+50x60", le="10"),
+        series(TIME, "0+90x60", le="20"),
+        series(TIME, "0+100x60", le="+Inf"),
+        series(TIME, "100x60", "r3", le="10"),
+        series(TIME, "100x60", "r3", le="+Inf"),
+    ]
+    check(
+        promtool,
+        given,
+        answers(f"{queries.latency(WHERE, '1m', 0.5)} >= 0", r1=10),
+        answers(f"{queries.latency(WHERE, '1m', 0.7)} >= 0", r1=15),
+    )
+
+
+def test_triton_times_are_means_of_a_request_in_milliseconds(promtool: Promtool) -> None:
+    """r1: 10 requests in 5 runs each 10 s, queueing 2 ms and computing 3 ms; r3 is idle."""
+    given = [
+        series("nv_inference_request_success", "0+10x60"),
+        series("nv_inference_count", "0+10x60"),
+        series("nv_inference_exec_count", "0+5x60"),
+        series("nv_inference_queue_duration_us", "0+20000x60"),
+        series("nv_inference_compute_infer_duration_us", "0+30000x60"),
+        series("nv_inference_request_success", "7x60", "r3"),
+        series("nv_inference_count", "7x60", "r3"),
+        series("nv_inference_exec_count", "7x60", "r3"),
+        series("nv_inference_queue_duration_us", "500x60", "r3"),
+    ]
+    check(
+        promtool,
+        given,
+        answers(queries.triton_queue_time(WHERE, "1m"), r1=2),
+        answers(queries.triton_compute_time(WHERE, "1m"), r1=3),
+        answers(queries.triton_batch_size(WHERE, "1m"), r1=2),
+    )
+
+
+def test_users_meet_the_transformer_where_there_is_one(promtool: Promtool) -> None:
+    given = [
+        *TRAFFIC,
+        series(TOTAL, "0+40x60", service="plain"),
+    ]
+    where = queries.where(namespace="default")
+    expression = queries.at_the_door(
+        lambda door: queries.request_rate(door, "1m", queries.SERVICE), where
+    )
+    samples = [
+        {"labels": '{service="digits"}', "value": 100},
+        {"labels": '{service="plain"}', "value": 4},
+    ]
+    check(
+        promtool,
+        given,
+        {"expr": expression, "eval_time": "10m", "exp_samples": samples},
+    )
+
+
+def test_confidence_and_mix_have_no_value_where_nothing_was_predicted(promtool: Promtool) -> None:
+    where = queries.where(namespace="default", service="digits")
+    confidence = "calumma_prediction_confidence"
+    mix = {"model_name": "digits", "predictor_revision": "p1"}
+    given = [
+        series(f"{confidence}_sum", "0+8x60"),
+        series(f"{confidence}_count", "0+10x60"),
+        series(f"{confidence}_bucket", "0+3x60", le="0.7"),
+        series(f"{confidence}_sum", "5x60", service="idle"),
+        series(f"{confidence}_count", "9x60", service="idle"),
+        series("calumma_predictions_total", "0+9x60", **mix, **{"class": "7"}),
+        series("calumma_predictions_total", "0+1x60", **mix, **{"class": "8"}),
+    ]
+    digits = '{service="digits"}'
+    check(
+        promtool,
+        given,
+        {
+            "expr": queries.mean_confidence('namespace="default"', "1m"),
+            "eval_time": "10m",
+            "exp_samples": [{"labels": digits, "value": 0.8}],
+        },
+        {
+            "expr": queries.low_confidence(where, "1m"),
+            "eval_time": "10m",
+            "exp_samples": [{"labels": digits, "value": 0.3}],
+        },
+        {
+            "expr": queries.prediction_mix(where, "1m"),
+            "eval_time": "10m",
+            "exp_samples": [
+                {"labels": '{class="7",predictor_revision="p1"}', "value": 0.9},
+                {"labels": '{class="8",predictor_revision="p1"}', "value": 0.1},
+            ],
+        },
+    )
+
+
+def test_label_values_are_quoted() -> None:
+    assert queries.where(service='a"b\\c\n') == r'service="a\"b\\c\n"'
