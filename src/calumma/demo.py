@@ -1,0 +1,210 @@
+"""The main job, end to end: from a manifest to an evaluated canary and a rolled-back one.
+
+:func:`run` does what a person would do by hand, through the same doors: KServe's own client, the
+evaluation notebooks, the gateway under live traffic. It needs no kubectl. Nothing here decides
+anything: the notebooks' verdicts do, and a verdict that is not the expected one fails the demo.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from calumma import errors, running
+from calumma.cluster import layout, lifecycle, preparation
+from calumma.cluster.node import ports
+from calumma.load import users as load
+from calumma.models import digits
+from calumma.monitoring import client as monitoring
+from calumma.monitoring import dashboards
+from calumma.scoring import gates
+
+SERVICE, NAMESPACE = digits.NAME, "default"
+MANIFEST = Path("inferenceservices/digits/base/inferenceservice.yaml")
+CONFIG = Path("inferenceservices/digits/config.pbtxt")
+RUNS = Path("runs/demo")
+HOME = Path("build/demo")
+RATE = 30.0
+"""Requests a second of the users who are there all the time."""
+
+
+def run(*, keep: bool) -> int:
+    """Run the demo in the project's folder; 0 when everything went as it should.
+
+    With ``keep`` the cluster is left running and the way into it is printed.
+    """
+    for needed in (MANIFEST, CONFIG, Path("evaluation/online.ipynb"), Path("dashboards")):
+        if not needed.exists():
+            raise errors.ConfigurationError(
+                f"{needed} is not here; run the demo in a checkout of Calumma."
+            )
+    home = layout.Home(HOME.absolute())
+    began = time.monotonic()
+    try:
+        _Demo(home).play()
+    finally:
+        if not keep:
+            lifecycle.down(home, lambda _: None)
+    _say(f"\nDone in {time.monotonic() - began:.0f} s. Nothing was mocked.")
+    if keep:
+        _say(f"The cluster is up: export CALUMMA_HOME={home.path} KUBECONFIG={home.kubeconfig}")
+        _say("then `calumma status`, `kubectl get isvc`, and `calumma down` at the end.")
+    return 0
+
+
+class _Manifest(dict[str, Any]):
+    """A manifest for KServe's client, which reads the version from an attribute."""
+
+    api_version = "serving.kserve.io/v1beta1"
+
+
+class _Demo:
+    """One run: the cluster's home, KServe's client, and the traffic of its users."""
+
+    def __init__(self, home: layout.Home) -> None:
+        self._home = home
+        self._number = 0
+
+    def play(self) -> None:
+        with self._step("Train three versions of a model of handwritten digits"):
+            self._train()
+        with self._step("Start the cluster: Kubernetes API, node, Envoy, Prometheus"):
+            self._up()
+        with self._step("Apply the InferenceService with v1"):
+            self._apply()
+            self._wait_until_ready()
+        with self._step("Evaluate v1 offline, on images that it has never seen"):
+            self._evaluate("offline", "offline-v1", gates.Verdict.PASS, rate=100.0)
+        users = load.Users(self._url, SERVICE, RATE)
+        with users:
+            self._canaries()
+            with self._step("Dashboards: every panel's query asked of Prometheus"):
+                self._dashboards()
+        with self._step("The users' view of all that"):
+            _say(f"   {users.summary.sentence}")
+            if users.summary.failures:
+                raise errors.ClusterError("A user's request failed; none should.")
+        _say(f"\nReports: {RUNS}/*/report.html, executed notebooks: {RUNS}/*.html")
+        _say(f"Dashboards for Grafana: {RUNS}/dashboards/*.json")
+
+    def _canaries(self) -> None:
+        with self._step("Canary v2 with 10% of the traffic, judged on live traffic"):
+            self._roll_out("v2", 10)
+            self._evaluate("online", "online-v2-10", gates.Verdict.PASS, seconds=25.0, rate=40.0)
+        with self._step("v2 with 50%, judged again"):
+            self._roll_out("v2", 50)
+            self._evaluate("online", "online-v2-50", gates.Verdict.PASS, seconds=10.0, rate=40.0)
+        with self._step("Promote v2"):
+            self._roll_out("v2", 100)
+        with self._step("Canary v3, which answers fast, looks sure of itself, and is wrong"):
+            self._roll_out("v3", 10)
+            self._evaluate("online", "online-v3-10", gates.Verdict.FAIL, seconds=25.0, rate=40.0)
+        with self._step("Roll v3 back"):
+            self._roll_out("v3", 0)
+
+    def _train(self) -> None:
+        into = self._home.claims / "models"
+        into.mkdir(parents=True, exist_ok=True)
+        for each in digits.train(into, config=CONFIG):
+            _say(f"   {each.version}: {each.accuracy:.1%} of the held-out images are right")
+
+    def _up(self) -> None:
+        lifecycle.down(self._home, _detail)
+        self._home.database.unlink(missing_ok=True)
+        request = preparation.Request(
+            project=Path.cwd(),
+            gateway_port=_port(8080),
+            api_port=_port(6443),
+            prometheus_port=_port(9095),
+        )
+        settings = lifecycle.up(self._home, request, _detail)
+        os.environ["KUBECONFIG"] = str(self._home.kubeconfig)
+        self._url = f"http://{SERVICE}.{NAMESPACE}.localhost:{settings.gateway_port}"
+        self._prometheus = settings.prometheus_port
+
+        import kserve  # a second and 170 MB, which `calumma --help` need not pay
+
+        self._kserve = kserve.KServeClient(config_file=str(self._home.kubeconfig))
+
+    def _apply(self) -> None:
+        manifest = _Manifest(yaml.safe_load(MANIFEST.read_text()))
+        self._kserve.create(manifest, namespace=NAMESPACE)
+
+    def _roll_out(self, version: str, percent: int) -> None:
+        """Set the model and the canary's share, and wait until that is what serves."""
+        predictor = {
+            "canaryTrafficPercent": percent,
+            "model": {"storageUri": f"pvc://models/{SERVICE}/{version}"},
+        }
+        patch = _Manifest(spec={"predictor": predictor})
+        patched = self._kserve.patch(SERVICE, patch, namespace=NAMESPACE)
+        self._wait_until_ready(patched["metadata"]["generation"])
+
+    def _wait_until_ready(self, generation: int | None = None) -> None:
+        self._kserve.wait_isvc_ready(
+            SERVICE,
+            namespace=NAMESPACE,
+            timeout_seconds=60,
+            polling_interval=1,
+            expected_generation=generation,
+        )
+        status = self._kserve.get(SERVICE, namespace=NAMESPACE)["status"]
+        for target in status["components"]["predictor"]["traffic"]:
+            _say(f"   {target['revisionName']}: {target['percent']}% of the traffic")
+
+    def _evaluate(
+        self, notebook: str, name: str, expected: gates.Verdict, **parameters: Any
+    ) -> None:
+        """Run an evaluation notebook; raises when its verdict is not the expected one."""
+        given = {"service": SERVICE, "out": str(RUNS / name), **parameters}
+        output = RUNS / f"{name}.ipynb"
+        done = running.execute(Path(f"evaluation/{notebook}.ipynb"), output, given)
+        _say(f"   {done.sentence}")
+        if done.verdict is not expected:
+            raise errors.EvaluationError(
+                f"{output} came to {done.verdict or 'no verdict'}; {expected} was expected: "
+                f"{done.sentence}"
+            )
+
+    def _dashboards(self) -> None:
+        prometheus = monitoring.Client(f"http://127.0.0.1:{self._prometheus}")
+        for path in dashboards.write(Path("dashboards"), RUNS / "dashboards"):
+            asked = list(dashboards.expressions(path.read_text()))
+            variables = dashboards.everything(path.read_text())
+            empty = [
+                each.panel
+                for each in asked
+                if not prometheus.values(dashboards.fill(each.expression, variables))
+            ]
+            _say(f"   {path.stem}: {len(asked) - len(empty)} of {len(asked)} queries have data")
+            if empty:
+                raise errors.MonitoringError(f"{path} has panels without data: {empty}")
+
+    @contextmanager
+    def _step(self, title: str) -> Iterator[None]:
+        self._number += 1
+        _say(f"\n{self._number}. {title}")
+        began = time.monotonic()
+        yield
+        _detail(f"{time.monotonic() - began:.1f} s")
+
+
+def _port(usual: int) -> int:
+    """The usual port, or any that is free when another program has it."""
+    return usual if ports.is_free(usual) else 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _detail(text: str) -> None:
+    _say(f"   {text}")
