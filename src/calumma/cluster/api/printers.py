@@ -145,11 +145,14 @@ def _pod(obj: Object, now: float) -> list[Any]:
     spec, state = obj.get("spec") or {}, obj.get("status") or {}
     statuses = state.get("containerStatuses") or []
     ready = sum(bool(each.get("ready")) for each in statuses)
+    beginning = _initialization(spec, state)
+    counted = (state.get("initContainerStatuses") or []) if beginning else statuses
+    word = beginning or _activity(state, statuses)
     return [
         _name(obj),
         f"{ready}/{len(spec.get('containers') or [])}",
-        _pod_status(obj, statuses),
-        _restarts(statuses, now),
+        "Terminating" if "deletionTimestamp" in obj["metadata"] else word,
+        _restarts(counted, now),
         _created(obj, now),
         state.get("podIP") or _NONE,
         spec.get("nodeName") or _NONE,
@@ -158,9 +161,25 @@ def _pod(obj: Object, now: float) -> list[Any]:
     ]
 
 
-def _pod_status(obj: Object, statuses: list[Object]) -> str:
-    """The one word that says how a pod is."""
-    state = obj.get("status") or {}
+def _initialization(spec: Object, state: Object) -> str | None:
+    """The word for a pod whose init containers are not done; None where they are."""
+    if _condition(state, "Initialized"):
+        return None
+    for index, each in enumerate(state.get("initContainerStatuses") or []):
+        ended = dig(each, "state", "terminated")
+        if ended and ended.get("exitCode", 0) == 0:
+            continue
+        waiting = dig(each, "state", "waiting", "reason", default="")
+        if ended:
+            return f"Init:{_ending(ended)}"
+        if waiting and waiting != "PodInitializing":
+            return f"Init:{waiting}"
+        return f"Init:{index}/{len(spec.get('initContainers') or [])}"
+    return None
+
+
+def _activity(state: Object, statuses: list[Object]) -> str:
+    """The word for a pod by its containers."""
     reason = str(state.get("reason") or state.get("phase") or "")
     running = False
     for each in reversed(statuses):
@@ -169,15 +188,24 @@ def _pod_status(obj: Object, statuses: list[Object]) -> str:
         if waiting.get("reason"):
             reason = waiting["reason"]
         elif ended:
-            signal, code = ended.get("signal"), ended.get("exitCode", 0)
-            reason = ended.get("reason") or (f"Signal:{signal}" if signal else f"ExitCode:{code}")
+            reason = _ending(ended)
         elif each.get("ready") and "running" in (each.get("state") or {}):
             running = True
     if reason == "Completed" and running:
-        conditions = state.get("conditions") or []
-        ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
-        reason = "Running" if ready else "NotReady"
-    return "Terminating" if "deletionTimestamp" in obj["metadata"] else reason
+        return "Running" if _condition(state, "Ready") else "NotReady"
+    return reason
+
+
+def _ending(ended: Object) -> str:
+    """The word for a container that ended."""
+    signal, code = ended.get("signal"), ended.get("exitCode", 0)
+    return ended.get("reason") or (f"Signal:{signal}" if signal else f"ExitCode:{code}")
+
+
+def _condition(state: Object, kind: str) -> bool:
+    """Whether a condition of a pod is True."""
+    conditions = state.get("conditions") or []
+    return any(c.get("type") == kind and c.get("status") == "True" for c in conditions)
 
 
 def _restarts(statuses: list[Object], now: float) -> str:

@@ -117,7 +117,11 @@ def pod(*statuses: dict[str, Any], **state: Any) -> list[Any]:
     assert resource is not None
     obj = {
         "metadata": {"name": "p", "creationTimestamp": "2026-11-21T09:59:00Z"},
-        "spec": {"containers": [{"name": str(number)} for number in range(2)], "nodeName": "n"},
+        "spec": {
+            "initContainers": [{"name": "first"}],
+            "containers": [{"name": str(number)} for number in range(2)],
+            "nodeName": "n",
+        },
         "status": {"phase": "Running", "containerStatuses": list(statuses), **state},
     }
     return cells(resource, obj)
@@ -147,6 +151,28 @@ def test_the_cells_of_pods() -> None:
     assert pod({"state": {"terminated": {"signal": 9}}})[2] == "Signal:9"
     assert pod({"state": {"terminated": {"reason": "Error"}}})[2] == "Error"
     assert pod(phase="Pending")[2] == "Pending"
+
+
+@pytest.mark.parametrize(
+    ("state", "restarts", "shown"),
+    [
+        ({"running": {}}, 0, ["Init:0/1", "0"]),
+        ({"waiting": {"reason": "PodInitializing"}}, 0, ["Init:0/1", "0"]),
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, 2, ["Init:CrashLoopBackOff", "2"]),
+        ({"terminated": {"exitCode": 1, "reason": "Error"}}, 1, ["Init:Error", "1"]),
+        ({"terminated": {"exitCode": 1}}, 0, ["Init:ExitCode:1", "0"]),
+        ({"terminated": {"exitCode": 0}}, 1, ["PodInitializing", "0"]),
+    ],
+)
+def test_the_cells_of_a_pod_that_initializes(
+    state: dict[str, Any], restarts: int, shown: list[str]
+) -> None:
+    first = {"state": state, "restartCount": restarts}
+    waiting = {"ready": False, "state": {"waiting": {"reason": "PodInitializing"}}}
+    begun = {"initContainerStatuses": [first]}
+    assert pod(waiting, **begun)[2:4] == shown
+    done = [{"type": "Initialized", "status": "True"}]
+    assert pod(waiting, **begun, conditions=done)[2] == "PodInitializing"
 
 
 def test_the_cells_of_an_event() -> None:
