@@ -51,11 +51,20 @@ class Endpoint:
     def target(self, which: str) -> Target | None:
         """The revision that is ``latest`` or ``stable``; None where the cluster declares none.
 
-        Raises :class:`~calumma.errors.EvaluationError` for another word.
+        Raises :class:`~calumma.errors.EvaluationError` for another word, and for a revision that
+        no request would reach.
         """
         if which not in ("latest", "stable"):
             raise errors.EvaluationError(f"the revision {which!r} is neither latest nor stable")
-        return self.latest if which == "latest" else self.stable
+        found = self.latest if which == "latest" else self.stable
+        if found is not None and not found.percent:
+            raise errors.EvaluationError(
+                f"{found.revision}, the {which} revision of {self.service} in namespace "
+                f"{self.namespace}, has no share of the traffic ({self._shares}), so no answer "
+                "would be its own; give it one with canaryTrafficPercent, or judge "
+                f"{'stable' if which == 'latest' else 'latest'}, the other revision"
+            )
+        return found
 
     def canary(self) -> tuple[Target, Target]:
         """The stable revision and the canary that shares its traffic.
@@ -64,13 +73,16 @@ class Endpoint:
         """
         stable, latest = self.stable, self.latest
         if stable is None or latest is None or not 0 < latest.percent < 100:
-            shares = ", ".join(f"{target.revision}: {target.percent}%" for target in self.targets)
             raise errors.EvaluationError(
                 f"{self.service} in namespace {self.namespace} has no canary with a share of the "
-                f"traffic ({shares or 'it declares no split'}); "
+                f"traffic ({self._shares or 'it declares no split'}); "
                 "set canaryTrafficPercent between 1 and 99"
             )
         return stable, latest
+
+    @property
+    def _shares(self) -> str:
+        return ", ".join(f"{target.revision}: {target.percent}%" for target in self.targets)
 
 
 def locate(service: str, namespace: str = "default") -> Endpoint:

@@ -63,6 +63,20 @@ def test_a_canary_is_read_with_its_split(api: Api) -> None:
         found.target("newest")
 
 
+def test_a_revision_without_traffic_is_not_judged(api: Api) -> None:
+    traffic = [
+        {"latestRevision": True, "percent": 0, "revisionName": "digits-predictor-00002"},
+        {"percent": 100, "revisionName": "digits-predictor-00001", "tag": "prev"},
+    ]
+    status = {**READY["status"], "components": {"predictor": {"traffic": traffic}}}
+    api.objects = {ISVC: {**READY, "status": status}}
+    found = inference.locate("digits")
+    assert found.target("stable") == ("digits-predictor-00001", 100, False)
+    expected = r"00002, the latest revision of digits .*no share.*00002: 0%.*or judge stable"
+    with pytest.raises(errors.EvaluationError, match=expected):
+        found.target("latest")
+
+
 def test_without_a_canary_the_latest_is_the_stable_one(api: Api) -> None:
     only = {"latestRevision": True, "percent": 100, "revisionName": "digits-predictor-00003"}
     status = {**READY["status"], "components": {"predictor": {"traffic": [only]}}}
