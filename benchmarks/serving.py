@@ -50,10 +50,11 @@ IMAGES = 40
 
 
 class Chain(NamedTuple):
-    """What serves: its URL, and the processes whose CPU time counts."""
+    """What serves: its port and host name, and the processes whose CPU time counts."""
 
     name: str
-    url: str
+    port: int
+    host: str
     processes: Sequence[int]
 
 
@@ -149,8 +150,7 @@ def _chain(folder: Path) -> Iterator[Chain]:
     with _process(server) as one, _process(transformer) as two:
         _await(f"http://127.0.0.1:{http}/v2/health/ready")
         _await(f"http://127.0.0.1:{front}/v2/health/ready")
-        url = f"http://127.0.0.1:{front}/v1/models/food11:predict"
-        yield Chain("transformer, Triton", url, (one, two))
+        yield Chain("transformer, Triton", front, "localhost", (one, two))
 
 
 @contextlib.contextmanager
@@ -164,8 +164,8 @@ def _cluster(folder: Path) -> Iterator[Chain]:
             for name, pid in cluster.processes().items()
             if name == "envoy" or name.startswith("pods/")
         ]
-        url = f"{cluster.url('food11')}/v1/models/food11:predict"
-        yield Chain("Envoy, transformer, Triton", url, serving)
+        port = cluster.settings.gateway_port
+        yield Chain("Envoy, transformer, Triton", port, "food11.default.localhost", serving)
 
 
 async def _until_ready(cluster: measuring.Cluster) -> None:
@@ -205,17 +205,18 @@ def _await(url: str) -> None:
 
 async def _load(chain: Chain, body: Body, seconds: float, connections: int) -> Window:
     """Load the chain; every reply must be 200."""
-    headers = {"Content-Type": body.content_type}
+    url = f"http://127.0.0.1:{chain.port}/v1/models/food11:predict"
+    headers = {"Content-Type": body.content_type, "Host": chain.host}
     bodies = itertools.cycle(body.bodies)
     latencies: list[float] = []
     async with aiohttp.ClientSession(headers=headers) as session:
 
         async def client(until: float) -> None:
             while (start := time.perf_counter()) < until:
-                async with session.post(chain.url, data=next(bodies)) as reply:
+                async with session.post(url, data=next(bodies)) as reply:
                     text = await reply.read()
                     if reply.status != 200:
-                        raise SystemExit(f"{chain.url} answered {reply.status}: {text!r:.300}")
+                        raise SystemExit(f"{chain.name} answered {reply.status}: {text!r:.300}")
                 latencies.append(time.perf_counter() - start)
 
         async def phase(length: float) -> None:

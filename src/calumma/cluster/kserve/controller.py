@@ -8,9 +8,10 @@ Source: kserve ``controller/v1beta1/inferenceservice/controller.go``.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from calumma import errors
 from calumma.cluster import conditions, objects
@@ -26,6 +27,10 @@ from calumma.cluster.kserve import (
     vocabulary,
 )
 from calumma.cluster.objects import Object
+
+_UNBUILT_FIELDS: Final = tuple(
+    itertools.product(("predictor", "transformer"), ("logger", "batcher"))
+)
 
 
 class Event(NamedTuple):
@@ -123,18 +128,23 @@ def _update_disabled(isvc: Object) -> bool:
 
 def _refuse_unbuilt(isvc: Object, mode: str) -> None:
     if mode != "Knative":
-        raise errors.ReconcileFailed(
-            f"InferenceService {objects.name(isvc)}: the deployment mode {mode} does not run on "
-            "the one-machine cluster yet; use Knative (remove the annotation "
-            f"{vocabulary.DEPLOYMENT_MODE}).",
-            condition="PredictorReady",
+        raise _unbuilt(
+            isvc,
+            f"the deployment mode {mode} does not run",
+            f"use Knative (remove the annotation {vocabulary.DEPLOYMENT_MODE})",
         )
     if objects.dig(isvc, "spec", "explainer") is not None:
-        raise errors.ReconcileFailed(
-            f"InferenceService {objects.name(isvc)}: spec.explainer does not run on the "
-            "one-machine cluster yet; predictor and transformer do.",
-            condition="PredictorReady",
-        )
+        raise _unbuilt(isvc, "spec.explainer does not run", "predictor and transformer do")
+    for path in _UNBUILT_FIELDS:
+        if objects.dig(isvc, "spec", *path) is not None:
+            raise _unbuilt(isvc, f"spec.{'.'.join(path)} does not run", "remove it")
+
+
+def _unbuilt(isvc: Object, what: str, instead: str) -> errors.ReconcileFailed:
+    return errors.ReconcileFailed(
+        f"InferenceService {objects.name(isvc)}: {what} on the one-machine cluster yet; {instead}.",
+        condition="PredictorReady",
+    )
 
 
 def _component(

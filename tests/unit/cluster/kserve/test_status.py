@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from calumma.cluster.kserve import model_status
 from calumma.cluster.objects import Object
 from support.simulation import Simulation, digits, predictor_revision
@@ -155,11 +157,21 @@ def test_a_removed_transformer_goes(serving: Simulation) -> None:
     assert set(serving.services) == {"predictor"}
 
 
-def test_parts_that_do_not_run_here_are_refused_by_name(simulation: Simulation) -> None:
+@pytest.mark.parametrize(
+    ("component", "added", "named"),
+    [
+        ("explainer", {"containers": [{"name": "c", "image": "i"}]}, "spec.explainer"),
+        ("predictor", {"logger": {"mode": "all"}}, "spec.predictor.logger"),
+        ("transformer", {"batcher": {"maxBatchSize": 8}}, "spec.transformer.batcher"),
+    ],
+)
+def test_parts_that_do_not_run_here_are_refused_by_name(
+    simulation: Simulation, component: str, added: Object, named: str
+) -> None:
     isvc = digits()
-    isvc["spec"]["explainer"] = {"containers": [{"name": "c", "image": "i"}]}
+    isvc["spec"].setdefault(component, {}).update(added)
     simulation.apply(isvc)
-    assert "spec.explainer does not run" in simulation.events[-1].message
+    assert f"{named} does not run" in simulation.events[-1].message
 
 
 def pod(**status: object) -> Object:
