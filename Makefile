@@ -36,7 +36,7 @@ check: $(VENV)/.installed        ## format, lint, types, import contracts, noteb
 format: $(VENV)/.installed       ## bring the code and the notebooks into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/nbstripout notebooks/*.ipynb evaluation/*.ipynb
+	$(BIN)/nbstripout $$(git ls-files '*.ipynb')
 
 clean:                           ## the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -55,7 +55,7 @@ def test_most_are_far_smaller_than_the_ceiling() -> None:
 
 @pytest.mark.parametrize("folder", ["src", "tests", "dashboards", "evaluation"])
 def test_nothing_is_left_for_later_in_a_comment(folder: str) -> None:
-    word = re.compile(r"\b(?:TO" + "DO|FIX" + "ME|XXX)\b")
+    word = re.compile(r"\b(?:TO" + "DO|FIX" + "ME|XX" + "X)\b")
     marked = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in (ROOT / folder).rglob("*")
