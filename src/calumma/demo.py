@@ -183,11 +183,10 @@ class _Demo:
     def _evaluate(self, notebook: str, name: str, **parameters: float) -> gates.Verdict | None:
         """Run an evaluation notebook; its verdict."""
         source, output = Path(f"evaluation/{notebook}.ipynb"), RUNS / f"{name}.ipynb"
-        settings = "".join(f" -p {key} {value:g}" for key, value in parameters.items())
-        _detail(f"papermill {source} {output} -p service {SERVICE}{settings}")
-        done = running.execute(
-            source, output, {"service": SERVICE, "out": str(RUNS / name), **parameters}
-        )
+        given = {"service": SERVICE, "out": str(RUNS / name), **parameters}
+        settings = "".join(f" -p {key} {value}" for key, value in given.items())
+        _detail(f"papermill {source} {output}{settings}")
+        done = running.execute(source, output, given)
         _detail(done.sentence)
         if done.verdict is gates.Verdict.PASS and done.report:
             _detail(done.report["gates"][0]["reason"])

@@ -144,3 +144,35 @@ def test_down_leaves_nothing_and_up_brings_it_back(tmp_path: Path, models: Path)
         assert shares(cluster.get()) == {"00001": 100}
         canary(cluster, "v2", 50)
         assert shares(cluster.get()) == {"00002": 50, "00001": 50}
+
+
+def test_an_object_that_the_node_cannot_read_harms_no_other_service(
+    digits_service: Cluster,
+) -> None:
+    """Only the node may write revisions; one that makes no sense stands for any defect of ours."""
+    cluster = digits_service
+    assert cluster.kubectl("create", "-f", "-", document=manifest("v1", "other")).code == 0
+    cluster.until_ready("other")
+    labels = {
+        "serving.kserve.io/inferenceservice": "other",
+        "serving.knative.dev/service": "other-predictor",
+        "serving.knative.dev/configurationGeneration": "many",
+    }
+    revision = {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Revision",
+        "metadata": {"name": "other-predictor-00009", "labels": labels},
+    }
+    as_node = ("--kubeconfig", str(cluster.home.node_kubeconfig))
+    assert cluster.kubectl(*as_node, "create", "-f", "-", document=revision).code == 0
+    cluster.until(
+        "an event about it",
+        lambda: "the node failed with" in cluster.kubectl("events", "--for=isvc/other").output,
+    )
+    canary(cluster, "v2", 10)
+    assert shares(cluster.get()) == {"00002": 10, "00001": 90}
+    restarted(cluster, "agent", kill(cluster, "agent"))
+    canary(cluster, "v2", 20)
+    assert shares(cluster.get()) == {"00002": 20, "00001": 80}
+    assert cluster.kubectl(*as_node, "delete", "revision", "other-predictor-00009").code == 0
+    assert cluster.kubectl("delete", "isvc", "other").code == 0

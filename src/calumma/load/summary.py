@@ -47,7 +47,7 @@ class Summary:
             parts.append(f"latency in ms: {', '.join(values).replace('p100', 'max')}")
         if self.late:
             parts.append(
-                f"{self.late} were sent late, by up to {1000 * self.worst_delay:.0f} ms, because "
+                f"{self.late} sent late, by up to {1000 * self.worst_delay:.0f} ms, because "
                 "the generator was busy"
             )
         return "; ".join(parts)

@@ -1,5 +1,6 @@
 """The mutating webhook: what KServe fills in before an InferenceService is stored.
 
+Required structs that are missing are stored empty, because that is how Go writes them.
 Source: kserve ``pkg/apis/serving/v1beta1/inference_service_defaults.go``.
 """
 
@@ -22,7 +23,7 @@ def default(isvc: Mapping[str, Any], settings: configuration_room.Configuration)
     """The object with KServe's defaults; the argument is left as it is."""
     defaulted = copy.deepcopy(dict(isvc))
     _default_mode(defaulted, settings)
-    spec = defaulted.get("spec")
+    spec = defaulted.setdefault("spec", {"predictor": {}})
     predictor = objects.dig(defaulted, "spec", "predictor")
     if not isinstance(spec, dict) or not isinstance(predictor, dict):
         return defaulted
@@ -62,6 +63,8 @@ def _framework_to_model(predictor: Object) -> None:
 
 
 def _default_model(isvc: Object, predictor: Object) -> None:
+    if isinstance(predictor.get("model"), dict):
+        predictor["model"].setdefault("modelFormat", {"name": ""})
     name = objects.dig(predictor, "model", "modelFormat", "name")
     if not isinstance(name, str) or not name:
         return

@@ -107,7 +107,7 @@ def _in_order(candidates: Sequence[Object]) -> list[Object]:
 
 
 def _fits(runtime: Object, model: Mapping[str, Any]) -> bool:
-    spec = runtime["spec"]
+    spec = objects.dig(runtime, "spec", default={})
     return (
         not spec.get("disabled")
         and not spec.get("multiModel")

@@ -11,14 +11,14 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import httpx
 
 from calumma import errors
 from calumma.cluster import layout, objects
-from calumma.cluster.kserve import configuration, vocabulary
+from calumma.cluster.kserve import configuration, controller, vocabulary
 from calumma.cluster.node import (
     client,
     folders,
@@ -150,18 +150,33 @@ class Agent:
         keys = {Key(objects.namespace(each), objects.name(each)) for each in self._caches.isvcs}
         keys |= {observation.key_of(each) for each in self._programs}
         for key in keys:
-            self._traffic.adopt(key, plan.plan(await self._reconciler.world(key)).part)
-            self.look_at(key)
+            async with self._contained(key):
+                self._traffic.adopt(key, plan.plan(await self._reconciler.world(key)).part)
+                self.look_at(key)
 
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
             self._queued.discard(key)
-            try:
+            async with self._contained(key):
                 await self._reconciler.reconcile(key)
-            except (errors.CalummaError, httpx.HTTPError) as error:
-                log.warning("%s/%s: %s", *key, error or type(error).__name__)
-                self._look_later(key, _RETRY)
+
+    @contextlib.asynccontextmanager
+    async def _contained(self, key: Key) -> AsyncIterator[None]:
+        """Keep what goes wrong with one service from the others, and look at it again later."""
+        try:
+            yield
+        except (errors.CalummaError, httpx.HTTPError) as error:
+            log.warning("%s/%s: %s", *key, error or type(error).__name__)
+            self._look_later(key, _RETRY)
+        except Exception as error:
+            log.exception("%s/%s cannot be reconciled", *key)
+            text = (
+                f"the node failed with {type(error).__name__}: {error}; `calumma logs agent` says "
+                "where. What serves goes on; this is a defect of Calumma."
+            )
+            await self._reconciler.tell(key, controller.Event("Warning", "InternalError", text))
+            self._look_later(key, _RESYNC)
 
     async def _resync(self) -> None:
         while True:

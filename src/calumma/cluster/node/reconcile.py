@@ -17,7 +17,7 @@ import httpx
 
 from calumma import errors
 from calumma.cluster import layout, objects
-from calumma.cluster.kserve import configuration, runtimes, vocabulary
+from calumma.cluster.kserve import configuration, controller, runtimes, vocabulary
 from calumma.cluster.node import (
     client,
     credentials,
@@ -139,9 +139,8 @@ class Reconciler:
             self.wake(key, _LATER)
         await self._stop(key, made)
         self.traffic.set_targets(key, made.targets)
-        isvc = self.caches.isvcs.get(*key)
-        for event in made.events if isvc else ():
-            await self._record(isvc, event)
+        for event in made.events:
+            await self.tell(key, event)
         return again
 
     async def _write(self, write: plan.Write) -> bool:
@@ -187,7 +186,9 @@ class Reconciler:
             else:
                 self.wake(key, _SOON)
 
-    async def _record(self, isvc: Object | None, event: Any) -> None:
+    async def tell(self, key: Key, event: controller.Event) -> None:
+        """Record an event about an InferenceService, if it is still there and the API answers."""
+        isvc = self.caches.isvcs.get(*key)
         if isvc is None:
             return
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -74,6 +74,12 @@ def test_the_model_format_of_triton_speaks_v2() -> None:
     assert mutated(isvc())["spec"]["predictor"]["model"]["protocolVersion"] == "v2"
 
 
+def test_what_is_required_and_missing_is_stored_empty() -> None:
+    assert mutated({"metadata": {"name": "digits"}})["spec"] == {"predictor": {}}
+    stored = mutated(isvc({"model": {}}))
+    assert stored["spec"]["predictor"] == {"model": {"modelFormat": {"name": ""}}}
+
+
 def test_mutating_leaves_its_argument_alone() -> None:
     new = isvc({"triton": {}})
     before = copy.deepcopy(new)

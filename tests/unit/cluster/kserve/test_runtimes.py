@@ -140,3 +140,8 @@ def test_a_named_runtime_that_does_not_fit(
 def test_runtimes_of_another_kind_are_not_chosen(spec: Object) -> None:
     with pytest.raises(errors.InvalidSpec):
         chosen(model(protocolVersion="v2"), [], [runtime("a", ("triton", "2", 1), **spec)])
+
+
+def test_a_runtime_without_a_spec_is_not_chosen() -> None:
+    empty = {"metadata": {"name": "a"}}
+    assert chosen(model(protocolVersion="v2"), [empty], [runtime("b", ("triton", "2", 1))]) == "b"
