@@ -11,7 +11,9 @@ from calumma import cli
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "ARCHITECTURE.md"]
-FOLDERS = r"(?:benchmarks|dashboards|docs|evaluation|inferenceservices|src|tests|transformers)"
+FOLDERS = (
+    r"(?:benchmarks|dashboards|docs|evaluation|inferenceservices|notebooks|src|tests|transformers)"
+)
 
 
 def text(document: str) -> str:

@@ -50,6 +50,10 @@ class Cluster:
         """Run ``calumma``."""
         return self._run([str(Path(sys.prefix) / "bin/calumma"), *words])
 
+    def papermill(self, *words: str) -> Answer:
+        """Run ``papermill``, as a person or a script does."""
+        return self._run([str(Path(sys.prefix) / "bin/papermill"), "--no-progress-bar", *words])
+
     def up(self, *words: str) -> Answer:
         """``calumma up`` on free ports."""
         ports = ("--port", "0", "--api-port", "0", "--prometheus-port", "0")
