@@ -148,7 +148,8 @@ def _execute(
             given,
             progress_bar=False,
             execution_timeout=cell_timeout,
-            extra_arguments=["--log-level=ERROR"],  # the kernel's own, such as TCP on loopback
+            # The kernel's own words: TCP on loopback, and the interrupt by which it is shut down.
+            extra_arguments=["--log-level=CRITICAL"],
         )
     except papermill.PapermillExecutionError as error:
         if error.ename == errors.VerdictNotPassed.__name__:
