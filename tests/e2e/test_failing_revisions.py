@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,16 +24,10 @@ def still_serving(digits_service: Cluster) -> Iterator[None]:
     assert answer.headers["x-calumma-transformer-revision"] == "digits-transformer-00001"
 
 
-def patch(cluster: Cluster, spec: dict[str, Any]) -> None:
-    answer = cluster.kubectl(
-        "patch", "isvc", "digits", "--type=merge", "-p", json.dumps({"spec": spec})
-    )
-    assert answer.code == 0, answer.error
-
-
 def canary(cluster: Cluster, path: str) -> None:
+    """A canary that may never be ready."""
     model = {"storageUri": f"pvc://models/{path}"}
-    patch(cluster, {"predictor": {"canaryTrafficPercent": 10, "model": model}})
+    cluster.patch({"predictor": {"canaryTrafficPercent": 10, "model": model}})
 
 
 def complaint(cluster: Cluster, kind: str) -> str:
@@ -66,7 +58,7 @@ def test_a_model_that_is_missing(digits_service: Cluster) -> None:
 
 
 def test_a_claim_that_is_not_there(digits_service: Cluster) -> None:
-    patch(digits_service, {"predictor": {"model": {"storageUri": "pvc://nowhere/digits"}}})
+    digits_service.patch({"predictor": {"model": {"storageUri": "pvc://nowhere/digits"}}})
     message = complaint(digits_service, "PredictorReady")
     assert "there is no claim 'nowhere'; known are models" in message
     assert "calumma up --claim nowhere=FOLDER" in message
@@ -100,7 +92,7 @@ def test_a_transformer_that_crashes(digits_service: Cluster) -> None:
         "image": "calumma/digits:latest",
         "args": ["--max_instances", "several"],
     }
-    patch(digits_service, {"transformer": {"containers": [container]}})
+    digits_service.patch({"transformer": {"containers": [container]}})
     message = complaint(digits_service, "TransformerReady")
     assert "argument --max_instances: invalid" in message
     pods = digits_service.kubectl("get", "pods", "-o", "name").output.split()
@@ -110,22 +102,22 @@ def test_a_transformer_that_crashes(digits_service: Cluster) -> None:
 
 def test_an_image_without_a_program(digits_service: Cluster) -> None:
     container = {"name": "kserve-container", "image": "team/unknown:1"}
-    patch(digits_service, {"transformer": {"containers": [container]}})
+    digits_service.patch({"transformer": {"containers": [container]}})
     message = complaint(digits_service, "TransformerReady")
     assert 'Unable to fetch image "team/unknown:1"' in message
     assert "known images are nvcr.io/nvidia/tritonserver, calumma/*" in message
 
 
 def test_a_percentage_that_is_none(digits_service: Cluster) -> None:
-    patch(digits_service, {"predictor": {"canaryTrafficPercent": 150}})
+    digits_service.patch({"predictor": {"canaryTrafficPercent": 150}})
     assert "expected 0 <= 150 <= 100" in complaint(digits_service, "PredictorReady")
-    patch(digits_service, {"predictor": {"canaryTrafficPercent": None}})
+    digits_service.patch({"predictor": {"canaryTrafficPercent": None}})
     digits_service.until_ready()
 
 
 def test_a_storage_that_is_not_known(digits_service: Cluster) -> None:
     """KServe tells this by an event alone."""
-    patch(digits_service, {"predictor": {"model": {"storageUri": "ftp://somewhere/model"}}})
+    digits_service.patch({"predictor": {"model": {"storageUri": "ftp://somewhere/model"}}})
     expected = "StorageURI not supported: storageUri, must be one of: [gs://, s3://"
     digits_service.until(
         "an event", lambda: expected in digits_service.kubectl("describe", "isvc", "digits").output
@@ -133,6 +125,6 @@ def test_a_storage_that_is_not_known(digits_service: Cluster) -> None:
 
 
 def test_what_does_not_run_here_yet(digits_service: Cluster) -> None:
-    patch(digits_service, {"explainer": {"art": {"type": "SquareAttack"}}})
+    digits_service.patch({"explainer": {"art": {"type": "SquareAttack"}}})
     message = complaint(digits_service, "PredictorReady")
     assert "spec.explainer does not run on the one-machine cluster yet" in message

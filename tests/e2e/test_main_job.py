@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 
@@ -11,18 +10,6 @@ import kubernetes
 
 from calumma.load import users
 from support.cluster import Cluster, condition, image, manifest, shares
-
-
-def patch(cluster: Cluster, version: str, percent: int | None) -> None:
-    """What a person does for a canary: one merge patch."""
-    predictor = {
-        "canaryTrafficPercent": percent,
-        "model": {"storageUri": f"pvc://models/digits/{version}"},
-    }
-    document = json.dumps({"spec": {"predictor": predictor}})
-    answer = cluster.kubectl("patch", "isvc", "digits", "--type", "merge", "-p", document)
-    assert answer.code == 0, answer.error
-    cluster.until_ready()
 
 
 def test_a_manifest_becomes_a_service_that_answers(digits_service: Cluster) -> None:
@@ -59,16 +46,16 @@ def test_canary_promotion_and_rollback_under_traffic(digits_service: Cluster) ->
     cluster = digits_service
     isvc = cluster.get()
     with users.Users(isvc["status"]["url"], "digits", rate=60.0) as live:
-        patch(cluster, "v2", 10)
+        cluster.canary("v2", 10)
         assert shares(cluster.get()) == {"00002": 10, "00001": 90}
         began = live.count
         cluster.until("enough traffic", lambda: live.count > began + 400)
         ended = live.count
-        patch(cluster, "v2", 50)
-        patch(cluster, "v2", None)
+        cluster.canary("v2", 50)
+        cluster.canary("v2", None)
         assert shares(cluster.get()) == {"00002": 100}
-        patch(cluster, "v3", 10)
-        patch(cluster, "v3", 0)
+        cluster.canary("v3", 10)
+        cluster.canary("v3", 0)
         assert shares(cluster.get()) == {"00003": 0, "00002": 100}
         settled = live.count
         cluster.until("more traffic", lambda: live.count > settled + 60)
@@ -82,7 +69,7 @@ def test_canary_promotion_and_rollback_under_traffic(digits_service: Cluster) ->
 
 
 def test_the_stable_side_of_a_canary_has_a_host_of_its_own(digits_service: Cluster) -> None:
-    patch(digits_service, "v2", 10)
+    digits_service.canary("v2", 10)
     for _ in range(10):
         answer = digits_service.post(
             b"{}", "prev-digits-predictor.default.localhost", "/v2/models/digits/infer"
@@ -92,7 +79,7 @@ def test_the_stable_side_of_a_canary_has_a_host_of_its_own(digits_service: Clust
 
 def test_kubectl_shows_it_all(digits_service: Cluster) -> None:
     cluster = digits_service
-    patch(cluster, "v2", 10)
+    cluster.canary("v2", 10)
     table = cluster.kubectl("get", "isvc").output.splitlines()
     assert table[0].split() == [
         "NAME",

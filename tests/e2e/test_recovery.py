@@ -25,15 +25,6 @@ def answers(cluster: Cluster) -> bool:
     return answer.status_code == 200 and answer.json()["predictions"][0]["label"] == label
 
 
-def canary(cluster: Cluster, version: str, percent: int) -> None:
-    model = {"storageUri": f"pvc://models/digits/{version}"}
-    spec = {"predictor": {"canaryTrafficPercent": percent, "model": model}}
-    document = json.dumps({"spec": spec})
-    answer = cluster.kubectl("patch", "isvc", "digits", "--type=merge", "-p", document)
-    assert answer.code == 0, answer.error
-    cluster.until_ready()
-
-
 def restarted(cluster: Cluster, program: str, since: int) -> None:
     """Wait until a program runs again as another process."""
 
@@ -61,18 +52,18 @@ def test_the_control_plane_is_killed_and_no_request_notices(
         digits_service.until(
             "the API answers", lambda: digits_service.kubectl("get", "isvc").code == 0
         )
-        canary(digits_service, "v2", 10)
+        digits_service.canary("v2", 10)
         assert shares(digits_service.get()) == {"00002": 10, "00001": 90}
     assert live.count > 40
     assert live.summary.failures == {}
 
 
 def test_envoy_is_killed(digits_service: Cluster) -> None:
-    canary(digits_service, "v2", 50)
+    digits_service.canary("v2", 50)
     killed = kill(digits_service, "envoy")
     restarted(digits_service, "envoy", killed)
     digits_service.until("answers", lambda: answers(digits_service))
-    canary(digits_service, "v2", 20)
+    digits_service.canary("v2", 20)
     assert shares(digits_service.get()) == {"00002": 20, "00001": 80}
 
 
@@ -99,7 +90,7 @@ def test_a_models_process_inside_triton_is_killed(digits_service: Cluster) -> No
 
 
 def test_the_stable_side_serves_while_the_canary_crashes(digits_service: Cluster) -> None:
-    canary(digits_service, "v2", 0)
+    digits_service.canary("v2", 0)
     with users.Users(digits_service.get()["status"]["url"], "digits", rate=40.0) as live:
         killed = kill(digits_service, "predictor-00002")
         restarted(digits_service, "predictor-00002", killed)
@@ -112,7 +103,7 @@ def test_everything_is_killed_and_starts_again(tmp_path: Path, models: Path) -> 
     with running(tmp_path, *claim) as cluster:
         cluster.kubectl("apply", "-f", "-", document=manifest())
         cluster.until_ready()
-        canary(cluster, "v2", 10)
+        cluster.canary("v2", 10)
         before = cluster.get()
         supervisor = int(cluster.home.supervisor_lock.read_text())
         os.kill(supervisor, signal.SIGKILL)
@@ -142,7 +133,7 @@ def test_down_leaves_nothing_and_up_brings_it_back(tmp_path: Path, models: Path)
         assert answers(cluster)
         assert condition(cluster.get(), "Ready")["status"] == "True"
         assert shares(cluster.get()) == {"00001": 100}
-        canary(cluster, "v2", 50)
+        cluster.canary("v2", 50)
         assert shares(cluster.get()) == {"00002": 50, "00001": 50}
 
 
@@ -169,10 +160,10 @@ def test_an_object_that_the_node_cannot_read_harms_no_other_service(
         "an event about it",
         lambda: "the node failed with" in cluster.kubectl("events", "--for=isvc/other").output,
     )
-    canary(cluster, "v2", 10)
+    cluster.canary("v2", 10)
     assert shares(cluster.get()) == {"00002": 10, "00001": 90}
     restarted(cluster, "agent", kill(cluster, "agent"))
-    canary(cluster, "v2", 20)
+    cluster.canary("v2", 20)
     assert shares(cluster.get()) == {"00002": 20, "00001": 80}
     assert cluster.kubectl(*as_node, "delete", "revision", "other-predictor-00009").code == 0
     assert cluster.kubectl("delete", "isvc", "other").code == 0

@@ -65,6 +65,19 @@ class Cluster:
             [str(KUBECTL), *words], None if document is None else yaml.safe_dump(document)
         )
 
+    def patch(self, spec: Object, name: str = "digits") -> None:
+        """Merge something into an InferenceService's spec."""
+        document = json.dumps({"spec": spec})
+        answer = self.kubectl("patch", "isvc", name, "--type=merge", "-p", document)
+        if answer.code:
+            raise AssertionError(answer.error)
+
+    def canary(self, version: str, percent: int | None) -> None:
+        """What a person does for a canary, and wait until it is in effect."""
+        model = {"storageUri": f"pvc://models/digits/{version}"}
+        self.patch({"predictor": {"canaryTrafficPercent": percent, "model": model}})
+        self.until_ready()
+
     def settings(self) -> Object:
         """What the cluster was started with."""
         found: Object = json.loads(self.home.settings.read_text())
