@@ -63,14 +63,9 @@ def _options() -> argparse.Namespace:
 
 def _apply(cluster: measuring.Cluster, *, last: bool) -> float:
     """Seconds from the start of ``kubectl apply`` to Ready; only the last service stays."""
-
-    async def ready() -> None:
-        async with cluster.api() as api:
-            await measuring.until_ready(api, digits.NAME)
-
     start = time.perf_counter()
     cluster.kubectl("apply", "-k", str(MANIFESTS / "overlays/local"))
-    asyncio.run(ready())
+    cluster.until_ready(digits.NAME)
     taken = time.perf_counter() - start
     measuring.tell(f"ready after {taken:.2f} s")
     if not last:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psutil
 
 from calumma import errors
-from calumma.cluster import layout, lifecycle, objects, preparation
+from calumma.cluster import conditions, layout, lifecycle, objects, preparation
 from calumma.cluster.node import client
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.objects import Object
@@ -40,13 +40,12 @@ class Cluster(NamedTuple):
         found = {row.wanted.name: row.pid for row in rows if row.pid is not None}
         return {"supervisor": lifecycle.process_id(self.home) or 0, **found}
 
-    def kubectl(self, *words: str, text: str | None = None) -> str:
+    def kubectl(self, *words: str) -> str:
         """What ``kubectl`` answers."""
         environment = {**os.environ, "KUBECONFIG": str(self.home.kubeconfig)}
         done = subprocess.run(
             ["kubectl", *words],
             env=environment,
-            input=text,
             capture_output=True,
             text=True,
             check=False,
@@ -58,6 +57,15 @@ class Cluster(NamedTuple):
     def api(self) -> client.Client:
         """A client of the API."""
         return client.Client(self.home.kubeconfig)
+
+    def until_ready(self, name: str) -> None:
+        """Return when an InferenceService is Ready as it was last asked for."""
+
+        async def ready() -> None:
+            async with self.api() as api:
+                await until_ready(api, name)
+
+        asyncio.run(ready())
 
 
 @contextlib.contextmanager
@@ -81,8 +89,8 @@ async def until_ready(api: client.Client, name: str, generation: int | None = No
             found = await api.get(client.INFERENCE_SERVICE, "default", name)
             status = found.get("status", {})
             wanted = generation or found["metadata"]["generation"]
-            ready = [c for c in status.get("conditions", []) if c["type"] == "Ready"]
-            if status.get("observedGeneration", 0) >= wanted and ready[0]["status"] == "True":
+            ready = conditions.is_true(status.get("conditions", []))
+            if status.get("observedGeneration", 0) >= wanted and ready:
                 return found
         await asyncio.sleep(0.01)
 

@@ -38,7 +38,7 @@ def main() -> None:
         digits.train(Path(folder), config=MANIFESTS / "config.pbtxt")
         with measuring.cluster({"models": Path(folder)}) as cluster:
             cluster.kubectl("apply", "-k", str(MANIFESTS / "overlays/local"))
-            asyncio.run(_ready(cluster))
+            cluster.until_ready(digits.NAME)
             live = users.Users(cluster.url(digits.NAME), digits.NAME, options.rate)
             with live:
                 periods = _rollout(cluster, live, options)
@@ -59,11 +59,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--rate", type=float, default=100.0, help="requests a second")
     return parser.parse_args()
-
-
-async def _ready(cluster: measuring.Cluster) -> None:
-    async with cluster.api() as api:
-        await measuring.until_ready(api, digits.NAME)
 
 
 async def _change(cluster: measuring.Cluster, version: str, percent: int | None) -> None:

@@ -24,7 +24,6 @@ import multiprocessing
 import os
 import runpy
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -40,12 +39,13 @@ import aiohttp
 import measuring
 import onnxruntime
 
+from calumma.cluster.node import ports
 from calumma.cluster.programs import program, triton
 from calumma.models import food11
 from calumma.serving import images
 
-ROOT = Path(__file__).resolve().parent.parent
-TRANSFORMER = ROOT / "transformers/food11/main.py"
+MANIFESTS = measuring.ROOT / "inferenceservices/food11"
+TRANSFORMER = measuring.ROOT / "transformers/food11/main.py"
 IMAGES = 40
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     bodies = (Body("JPEG", "image/jpeg", files), Body("V1 JSON", "application/json", documents))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        config = ROOT / "inferenceservices/food11/config.pbtxt"
+        config = MANIFESTS / "config.pbtxt"
         model = food11.write(
             options.food11 / "food11_quantized_aggressive.onnx", folder, config=config
         )
@@ -127,7 +127,8 @@ def _chain(folder: Path) -> Iterator[Chain]:
         (backends / name).parent.mkdir(parents=True, exist_ok=True)
         (backends / name).write_bytes(source.read_bytes())
         (backends / name).chmod(0o755)
-    http, metrics, front = (_free_port() for _ in range(3))
+    free = ports.Ports(tuple)
+    http, metrics, front = (free.free() for _ in range(3))
     server = triton.program(
         ["tritonserver", "--model-store=/mnt/models", "--log-info=false"],
         model_repository=folder / "food11/v1",
@@ -157,8 +158,8 @@ def _chain(folder: Path) -> Iterator[Chain]:
 def _cluster(folder: Path) -> Iterator[Chain]:
     """The same in a cluster, with its gateway."""
     with measuring.cluster({"models": folder}) as cluster:
-        cluster.kubectl("apply", "-k", str(ROOT / "inferenceservices/food11/overlays/local"))
-        asyncio.run(_until_ready(cluster))
+        cluster.kubectl("apply", "-k", str(MANIFESTS / "overlays/local"))
+        cluster.until_ready("food11")
         serving = [
             pid
             for name, pid in cluster.processes().items()
@@ -166,11 +167,6 @@ def _cluster(folder: Path) -> Iterator[Chain]:
         ]
         port = cluster.settings.gateway_port
         yield Chain("Envoy, transformer, Triton", port, "food11.default.localhost", serving)
-
-
-async def _until_ready(cluster: measuring.Cluster) -> None:
-    async with cluster.api() as api:
-        await measuring.until_ready(api, "food11")
 
 
 @contextlib.contextmanager
@@ -187,12 +183,6 @@ def _process(wanted: program.Program) -> Iterator[int]:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _await(url: str) -> None:

@@ -17,8 +17,6 @@ from calumma.cluster.objects import Object
 from calumma.cluster.programs import images
 from support import simulation
 
-Address = tuple[str, str]
-
 
 @dataclass
 class Node:

@@ -12,7 +12,6 @@ from calumma import errors
 from calumma.cluster.kserve import configuration, defaults, validation
 from calumma.cluster.objects import Object
 
-DEFAULTER = "inferenceservice.kserve-webhook-server.defaulter"
 VALIDATOR = "inferenceservice.kserve-webhook-server.validator"
 
 

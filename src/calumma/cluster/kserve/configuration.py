@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from calumma import errors
 from calumma.cluster import objects
+from calumma.cluster.kserve import vocabulary
 
 NAMESPACE = "kserve"
 NAME = "inferenceservice-config"
 
-DeploymentMode = Literal["Knative", "Standard", "ModelMesh"]
 _LEGACY_MODES = {"Serverless": "Knative", "RawDeployment": "Standard"}
 MODES = frozenset({"Knative", "Standard", "ModelMesh"})
 
@@ -61,5 +61,5 @@ def deployment_mode(isvc: Mapping[str, Any], configuration: Configuration) -> st
     recorded = objects.dig(isvc, "status", "deploymentMode", default="")
     if recorded:
         return normal_mode(recorded)
-    asked = normal_mode(objects.annotations_of(isvc).get("serving.kserve.io/deploymentMode", ""))
+    asked = normal_mode(objects.annotations_of(isvc).get(vocabulary.DEPLOYMENT_MODE, ""))
     return asked if asked in MODES else default_mode(configuration)

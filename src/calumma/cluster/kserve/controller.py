@@ -93,7 +93,7 @@ def decide(isvc: Object, world: World, now: str) -> Decision:
                 _observe(name, world, changing)
             changing.conditions.mark(status.STOPPED, "False")
             changing.aggregate(asked)
-            changing.ingress()
+            changing.ingress(asked)
     except errors.ReconcileFailed as failure:
         events.append(Event("Warning", "InternalError", str(failure)))
         observed = failure.condition is not None
@@ -143,7 +143,7 @@ def _refuse_unbuilt(isvc: Object, mode: str) -> None:
 def _unbuilt(isvc: Object, what: str, instead: str) -> errors.ReconcileFailed:
     return errors.ReconcileFailed(
         f"InferenceService {objects.name(isvc)}: {what} on the one-machine cluster yet; {instead}.",
-        condition="PredictorReady",
+        condition=status.PREDICTOR_READY,
     )
 
 

@@ -14,7 +14,6 @@ from calumma.cluster.kserve import traffic, vocabulary
 from calumma.cluster.objects import Object
 
 PREDICTOR_READY = "PredictorReady"
-TRANSFORMER_READY = "TransformerReady"
 INGRESS_READY = "IngressReady"
 ROUTES_READY = "RoutesReady"
 LATEST_DEPLOYMENT_READY = "LatestDeploymentReady"
@@ -79,15 +78,13 @@ class StatusUnderChange:
                     status, reason = self.conditions.status(kind), f"{kind} not ready"
             self.conditions.mark(summary, status, reason)
 
-    def ingress(self) -> None:
+    def ingress(self, components: Sequence[vocabulary.Component]) -> None:
         """Mark IngressReady, and give the public and the internal URL once there are any.
 
-        As in KServe the URLs are kept when a component is not ready later, and IngressReady is
-        then True again although the reason was set just before.
+        The last of ``components`` is the entrance. As in KServe the URLs are kept when a component
+        is not ready later, and IngressReady is then True again although the reason was set just
+        before.
         """
-        components: list[vocabulary.Component] = ["predictor"]
-        if objects.dig(self._isvc, "spec", "transformer") is not None:
-            components.append("transformer")
         for component in components:
             ready = self.conditions.status(f"{component.capitalize()}Ready")
             if ready != "True":

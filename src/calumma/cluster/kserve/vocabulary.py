@@ -14,7 +14,6 @@ Component = Literal["predictor", "transformer"]
 COMPONENTS: tuple[Component, ...] = ("predictor", "transformer")
 
 API_VERSION = "serving.kserve.io/v1beta1"
-KIND = "InferenceService"
 FINALIZER = "inferenceservice.finalizers"
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"

@@ -12,6 +12,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -110,8 +111,8 @@ class Gateway:
         return {name for name, version in expected.items() if found.get(name) != version}
 
 
-def write(path: Path, content: envoy.Resource) -> None:
-    """Replace a file as a whole: Envoy reacts to the rename and sees the old or the new one."""
+def write(path: Path, content: Any) -> None:
+    """Replace a JSON file as a whole: who follows it reads the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
     draft.write_text(json.dumps(content))

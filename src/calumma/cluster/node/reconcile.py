@@ -7,9 +7,9 @@ a write that meets a newer object is dropped, because the newer object brings us
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from calumma.cluster.node import (
     folders,
     observation,
     plan,
+    pod_status,
     pods,
     ports,
     routing,
@@ -118,7 +119,7 @@ class Reconciler:
                 await self._storage_environment(key, isvc, revisions),
             ),
             free_port=self.ports.free,
-            now=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            now=pod_status.time(time.time()),
         )
 
     async def _act(self, key: Key, made: plan.Plan) -> bool:
@@ -191,7 +192,7 @@ class Reconciler:
         isvc = self.caches.isvcs.get(*key)
         if isvc is None:
             return
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = pod_status.time(time.time())
         try:
             await events.record(self.api, isvc, event, now)
         except (errors.ApiError, httpx.HTTPError) as error:

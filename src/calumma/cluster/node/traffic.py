@@ -6,7 +6,6 @@ writes Prometheus' targets, which follow the same programs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,9 +90,7 @@ class Traffic:
             return
         self._targets[key] = targets
         everything = [target for each in self._targets.values() for target in each]
-        draft = self._targets_file.with_suffix(".new")
-        draft.write_text(json.dumps(prometheus.targets(everything), indent=1))
-        draft.replace(self._targets_file)
+        gateway.write(self._targets_file, prometheus.targets(everything))
 
     def _whole(self) -> envoy.Gateway:
         parts = [self._parts[key] for key in sorted(self._parts)]
