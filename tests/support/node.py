@@ -10,7 +10,7 @@ from typing import Any
 
 from calumma.cluster import layout, objects
 from calumma.cluster.kserve import admission, configuration, runtimes, vocabulary
-from calumma.cluster.node import client, plan, pods, routing
+from calumma.cluster.node import client, owners, plan, planning, pods, routing
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.record import Ended, Observed
 from calumma.cluster.objects import Object
@@ -70,9 +70,8 @@ class Node:
             if routing.ENTRANCE in objects.annotations_of(each)
         }
         return plan.World(
-            namespace="default",
-            name="digits",
-            isvc=copy.deepcopy(self.isvc),
+            owner=owners.Owner("InferenceService", "default", "digits"),
+            object=copy.deepcopy(self.isvc),
             services=copy.deepcopy(list(self.kind("Service").values())),
             revisions=copy.deepcopy(list(self.kind("Revision").values())),
             stored_pods=copy.deepcopy(list(self.kind("Pod").values())),
@@ -97,7 +96,7 @@ class Node:
 
     def step(self) -> bool:
         """One plan, carried out; whether it asked for anything."""
-        made = self.last = plan.plan(self.world())
+        made = self.last = planning.plan(self.world())
         for write in made.writes:
             self._write(write)
         for wanted in made.start:

@@ -10,7 +10,7 @@ from pathlib import Path
 from calumma import errors
 from calumma.cluster import conditions, layout, objects, preparation
 from calumma.cluster.kserve import configuration
-from calumma.cluster.node import agent, client, supervision
+from calumma.cluster.node import agent, client, owners, supervision
 from calumma.cluster.node import settings as settings_room
 
 TIMEOUT = 60.0
@@ -94,14 +94,15 @@ async def _published(api: client.Client, settings: settings_room.Settings) -> bo
 
 
 async def _restored(api: client.Client) -> bool:
-    """Whether every pod of a service that was ready before is ready again."""
+    """Whether every pod of an owner that was ready before is ready again."""
     was_ready = {
-        (objects.namespace(isvc), objects.name(isvc))
-        for isvc in (await api.list(client.INFERENCE_SERVICE)).items
-        if conditions.is_true(objects.dig(isvc, "status", "conditions", default=[]))
+        owners.Owner(kind.name, objects.namespace(each), objects.name(each))
+        for kind in owners.KINDS.values()
+        for each in (await api.list(kind.resource)).items
+        if conditions.is_true(objects.dig(each, "status", "conditions", default=[]))
     }
     return all(
         conditions.is_true(objects.dig(pod, "status", "conditions", default=[]))
         for pod in (await api.list(client.POD)).items
-        if (objects.namespace(pod), agent.service_of(pod)) in was_ready
+        if owners.owner_of(pod) in was_ready
     )

@@ -8,5 +8,5 @@ knows it reads again from the API, the supervisor and Envoy.
 
 The API server is reached only over HTTP (:mod:`~calumma.cluster.node.client`); what should happen
 is decided without input or output in :mod:`calumma.cluster.kserve`,
-:mod:`calumma.cluster.knative` and :mod:`~calumma.cluster.node.plan`.
+:mod:`calumma.cluster.knative` and :mod:`~calumma.cluster.node.planning`.
 """

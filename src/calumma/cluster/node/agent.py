@@ -1,8 +1,8 @@
 """The agent: follows the API and the supervisor, and reconciles what changed.
 
-One loop works through a queue of InferenceServices. Everything that happens (an object changes, a
-program ends, a container becomes ready) only puts a name into that queue, so nothing is lost when
-many things happen at once, and a slow service delays the others by one pass at most.
+One loop works through a queue of owners. Everything that happens (an object changes, a program
+ends, a container becomes ready) only puts an owner into that queue, so nothing is lost when many
+things happen at once, and a slow one delays the others by one pass at most.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ import httpx
 
 from calumma import errors
 from calumma.cluster import layout, objects
-from calumma.cluster.kserve import configuration, controller, vocabulary
+from calumma.cluster.kserve import configuration, controller
 from calumma.cluster.node import (
     client,
     folders,
     gateway,
     metrics,
     observation,
-    plan,
+    owners,
+    planning,
     reconcile,
     supervision,
     traffic,
 )
 from calumma.cluster.node import settings as settings_room
-from calumma.cluster.node.cache import Cache, Key
+from calumma.cluster.node.cache import Cache
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import prometheus
 
@@ -51,8 +52,8 @@ class Agent:
         self._home = home
         self._settings = settings_room.read(home.settings)
         self._api = api
-        self._queue: asyncio.Queue[Key] = asyncio.Queue()
-        self._queued: set[Key] = set()
+        self._queue: asyncio.Queue[owners.Owner] = asyncio.Queue()
+        self._queued: set[owners.Owner] = set()
         self._supervisor = supervisor
         self._restarts: set[asyncio.Task[None]] = set()
         self._programs = observation.Programs(
@@ -99,11 +100,11 @@ class Agent:
             await self._programs.prober.close()
             await self._gateway.close()
 
-    def look_at(self, key: Key) -> None:
-        """Reconcile an InferenceService soon."""
-        if key not in self._queued:
-            self._queued.add(key)
-            self._queue.put_nowait(key)
+    def look_at(self, owner: owners.Owner) -> None:
+        """Reconcile an owner soon."""
+        if owner not in self._queued:
+            self._queued.add(owner)
+            self._queue.put_nowait(owner)
 
     def _restart(self, program: str) -> None:
         """Have the supervisor end a program that lost a part of itself, and start it again."""
@@ -112,16 +113,17 @@ class Agent:
         self._restarts.add(task)
         task.add_done_callback(self._restarts.discard)
 
-    def _look_later(self, key: Key, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self.look_at, key)
+    def _look_later(self, owner: owners.Owner, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self.look_at, owner)
 
     def _follow(self) -> reconcile.Caches:
         def named(obj: Object) -> None:
-            self.look_at(Key(objects.namespace(obj), objects.name(obj)))
+            self.look_at(owners.named(obj))
 
         def labelled(obj: Object) -> None:
-            if service_of(obj):
-                self.look_at(Key(objects.namespace(obj), service_of(obj)))
+            owner = owners.owner_of(obj)
+            if owner is not None:
+                self.look_at(owner)
 
         def everything(_: Object) -> None:
             self._look_at_all()
@@ -142,41 +144,45 @@ class Agent:
         )
 
     def _look_at_all(self) -> None:
-        for isvc in self._caches.isvcs:
-            self.look_at(Key(objects.namespace(isvc), objects.name(isvc)))
+        for owner in self._owners():
+            self.look_at(owner)
+
+    def _owners(self) -> set[owners.Owner]:
+        """Every owner that the API has."""
+        return {owners.named(each) for cache in self._caches.owning() for each in cache}
 
     async def _adopt(self) -> None:
         """Know every part of the gateway before the first change, so that none is dropped."""
-        keys = {Key(objects.namespace(each), objects.name(each)) for each in self._caches.isvcs}
-        keys |= {observation.key_of(each) for each in self._programs}
-        for key in keys:
-            async with self._contained(key):
-                self._traffic.adopt(key, plan.plan(await self._reconciler.world(key)).part)
-                self.look_at(key)
+        running = {owners.owner_of_program(each) for each in self._programs}
+        for owner in self._owners() | running:
+            async with self._contained(owner):
+                made = planning.plan(await self._reconciler.world(owner))
+                self._traffic.adopt(owner, made.part)
+                self.look_at(owner)
 
     async def _work(self) -> None:
         while True:
-            key = await self._queue.get()
-            self._queued.discard(key)
-            async with self._contained(key):
-                await self._reconciler.reconcile(key)
+            owner = await self._queue.get()
+            self._queued.discard(owner)
+            async with self._contained(owner):
+                await self._reconciler.reconcile(owner)
 
     @contextlib.asynccontextmanager
-    async def _contained(self, key: Key) -> AsyncIterator[None]:
-        """Keep what goes wrong with one service from the others, and look at it again later."""
+    async def _contained(self, owner: owners.Owner) -> AsyncIterator[None]:
+        """Keep what goes wrong with one owner from the others, and look at it again later."""
         try:
             yield
         except (errors.CalummaError, httpx.HTTPError) as error:
-            log.warning("%s/%s: %s", *key, error or type(error).__name__)
-            self._look_later(key, _RETRY)
+            log.warning("%s %s/%s: %s", *owner, error or type(error).__name__)
+            self._look_later(owner, _RETRY)
         except Exception as error:
-            log.exception("%s/%s cannot be reconciled", *key)
+            log.exception("%s %s/%s cannot be reconciled", *owner)
             text = (
                 f"the node failed with {type(error).__name__}: {error}; `calumma logs agent` says "
                 "where. What serves goes on; this is a defect of Calumma."
             )
-            await self._reconciler.tell(key, controller.Event("Warning", "InternalError", text))
-            self._look_later(key, _RESYNC)
+            await self._reconciler.tell(owner, controller.Event("Warning", "InternalError", text))
+            self._look_later(owner, _RESYNC)
 
     async def _resync(self) -> None:
         while True:
@@ -200,11 +206,6 @@ class Agent:
                 raise
             absent = {"prometheus": None}
             await self._api.patch(client.CONFIG_MAP, wanted, {"data": {**absent, **data}})
-
-
-def service_of(obj: Object) -> str:
-    """The InferenceService that an object belongs to by its label, empty for none."""
-    return objects.labels_of(obj).get(vocabulary.SERVICE_LABEL, "")
 
 
 async def run(home: layout.Home) -> None:

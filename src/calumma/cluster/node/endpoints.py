@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from calumma.cluster import objects
-from calumma.cluster.kserve import vocabulary
+from calumma.cluster.node import owners
 from calumma.cluster.node.record import Observed
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import envoy, prometheus
@@ -28,12 +28,12 @@ def backends(
     for revision in wanted:
         rows = _entrances(programs, objects.name(revision))
         ports = [_port(row) for row in rows if row.wanted.notes["pod"] in ready_pods]
-        labels = objects.labels_of(revision)
+        owner = owners.notes(revision)
         found.append(
             envoy.Backend(
-                objects.namespace(revision),
-                labels[vocabulary.SERVICE_LABEL],
-                labels[vocabulary.COMPONENT_LABEL],
+                owner["namespace"],
+                owner["service"],
+                owner["component"],
                 objects.name(revision),
                 tuple(ports),
                 any(row.wanted.notes["http2"] for row in rows),

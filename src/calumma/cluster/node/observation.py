@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from calumma.cluster.node import pod_status, probes, supervision
-from calumma.cluster.node.cache import Key
+from calumma.cluster.node import owners, pod_status, probes, supervision
 from calumma.cluster.node.record import Observed
 from calumma.cluster.programs import triton
 
@@ -17,14 +16,14 @@ LONGEST_TAIL = 64 << 10
 class Programs:
     """All programs of pods.
 
-    ``changed`` is called with the InferenceService of a program that changed, ``broken`` with the
+    ``changed`` is called with the owner of a program that changed, ``broken`` with the
     name of one that has to be restarted, ``finished`` with the namespace and the name of a pod
     whose last program is gone.
     """
 
     def __init__(
         self,
-        changed: Callable[[Key], None],
+        changed: Callable[[owners.Owner], None],
         broken: Callable[[str], None],
         finished: Callable[[str, str], None],
     ) -> None:
@@ -33,16 +32,18 @@ class Programs:
         self._rows: dict[str, Observed] = {}
         self._words: dict[str, tuple[float, str]] = {}
         self.prober = probes.Prober(
-            lambda observed: changed(key_of(observed)),
+            lambda observed: changed(owners.owner_of_program(observed)),
             lambda observed: broken(observed.wanted.name),
         )
 
     def __iter__(self) -> Iterator[Observed]:
         return iter(list(self._rows.values()))
 
-    def of(self, key: Key) -> dict[str, Observed]:
-        """The programs of one InferenceService by name."""
-        return {name: row for name, row in self._rows.items() if key_of(row) == key}
+    def of(self, owner: owners.Owner) -> dict[str, Observed]:
+        """The programs of one owner by name."""
+        return {
+            name: row for name, row in self._rows.items() if owners.owner_of_program(row) == owner
+        }
 
     def take(self, name: str, observed: Observed | None) -> None:
         """Take note of what the supervisor says of a program; None when it is gone."""
@@ -58,7 +59,7 @@ class Programs:
             del self._rows[name]
             if not any(_pod_of(row) == _pod_of(about) for row in self._rows.values()):
                 self._finished(*_pod_of(about))
-        self._changed(key_of(about))
+        self._changed(owners.owner_of_program(about))
 
     def last_words(self, rows: dict[str, Observed]) -> dict[str, str]:
         """What the programs whose last run failed said at its end, by name."""
@@ -91,11 +92,6 @@ class Programs:
         words = (found or pod_status.last_words(text)).removesuffix(".")  # Knative adds one
         self._words[name] = (row.last.finished, words)
         return words
-
-
-def key_of(observed: Observed) -> Key:
-    """The InferenceService that a program belongs to."""
-    return Key(observed.wanted.notes["namespace"], observed.wanted.notes["service"])
 
 
 def _pod_of(observed: Observed) -> tuple[str, str]:

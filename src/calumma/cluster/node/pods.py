@@ -18,6 +18,7 @@ from calumma import errors
 from calumma.cluster import layout, objects
 from calumma.cluster.knative import revision as knative
 from calumma.cluster.kserve import vocabulary
+from calumma.cluster.node import owners
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.record import Observed, Wanted
 from calumma.cluster.objects import Object
@@ -247,11 +248,8 @@ def _container(
 
 def _notes(pod: Pod, container_name: str) -> dict[str, Any]:
     """By which a program is found again: whose it is."""
-    labels = objects.labels_of(pod.revision)
     return {
-        "namespace": pod.namespace,
-        "service": labels.get(vocabulary.SERVICE_LABEL, ""),
-        "component": labels.get(vocabulary.COMPONENT_LABEL, ""),
+        **owners.notes(pod.revision),
         "revision": objects.name(pod.revision),
         "pod": pod.name,
         "container": container_name,

@@ -1,4 +1,4 @@
-"""Acting on plans: gather one InferenceService's world, plan, do it, and look again.
+"""Acting on plans: gather one owner's world, plan, do it, and look again.
 
 Level-triggered: nothing is remembered of why we look. A step that fails is tried again later, and
 a write that meets a newer object is dropped, because the newer object brings us back here.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,7 +23,9 @@ from calumma.cluster.node import (
     events,
     folders,
     observation,
+    owners,
     plan,
+    planning,
     pod_status,
     pods,
     ports,
@@ -33,7 +34,7 @@ from calumma.cluster.node import (
     traffic,
 )
 from calumma.cluster.node import settings as settings_room
-from calumma.cluster.node.cache import Cache, Key
+from calumma.cluster.node.cache import Cache
 from calumma.cluster.objects import Object
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,20 @@ class Caches:
         """Every cache."""
         return vars(self).values()
 
+    def of(self, resource: client.Resource) -> Cache | None:
+        """The cache of a kind, or None when it is not followed."""
+        return next((cache for cache in self.all() if cache.resource == resource), None)
+
+    def owning(self) -> list[Cache]:
+        """The caches of the kinds that own programs."""
+        caches = (self.of(kind.resource) for kind in owners.KINDS.values())
+        return [cache for cache in caches if cache is not None]
+
+    def owner(self, owner: owners.Owner) -> Object | None:
+        """The owner as it is stored, None once it is gone."""
+        cache = self.of(owners.KINDS[owner.kind].resource)
+        return None if cache is None else cache.get(owner.namespace, owner.name)
+
 
 @dataclass
 class Reconciler:
@@ -73,41 +88,40 @@ class Reconciler:
     programs: observation.Programs
     supervisor: supervision.Client
     traffic: traffic.Traffic
-    wake: Callable[[Key, float], None]
+    wake: Callable[[owners.Owner, float], None]
     ports: ports.Ports = field(init=False)
 
     def __post_init__(self) -> None:
         self.ports = ports.Ports(self._taken_ports)
 
-    async def reconcile(self, key: Key) -> None:
-        """Bring one InferenceService to what it should be, as far as that is possible now."""
+    async def reconcile(self, owner: owners.Owner) -> None:
+        """Bring one owner to what it should be, as far as that is possible now."""
         for _ in range(_PASSES):
-            made = plan.plan(await self.world(key))
-            if not await self._act(key, made):
+            made = planning.plan(await self.world(owner))
+            if not await self._act(owner, made):
                 return
-        self.wake(key, _LATER)
+        self.wake(owner, _LATER)
 
-    async def world(self, key: Key) -> plan.World:
-        """All that belongs to one InferenceService, as it is now."""
+    async def world(self, owner: owners.Owner) -> plan.World:
+        """All that belongs to one owner, as it is now."""
         caches = self.caches
-        isvc = caches.isvcs.get(*key)
-        rows = self.programs.of(key)
-        services = [each for each in caches.services if _belongs(each, key)]
-        revisions = [each for each in caches.revisions if _belongs(each, key)]
+        stored = caches.owner(owner)
+        rows = self.programs.of(owner)
+        services = [each for each in caches.services if owners.owner_of(each) == owner]
+        revisions = [each for each in caches.revisions if owners.owner_of(each) == owner]
         settings = caches.config_maps.get(configuration.NAMESPACE, configuration.NAME)
         return plan.World(
-            namespace=key.namespace,
-            name=key.name,
-            isvc=isvc,
+            owner=owner,
+            object=stored,
             services=services,
             revisions=revisions,
-            stored_pods=[each for each in caches.pods if _belongs(each, key)],
+            stored_pods=[each for each in caches.pods if owners.owner_of(each) == owner],
             programs=rows,
             ready=self.programs.prober.ready,
             words=self.programs.last_words(rows),
             programmed=self.traffic.programmed(services),
             runtimes=runtimes.Runtimes(
-                [r for r in caches.runtimes if objects.namespace(r) == key.namespace],
+                [r for r in caches.runtimes if objects.namespace(r) == owner.namespace],
                 list(caches.cluster_runtimes),
             ),
             storage=list(caches.storage),
@@ -116,37 +130,37 @@ class Reconciler:
                 self.home,
                 self.settings,
                 _addresses(caches.services),
-                await self._storage_environment(key, isvc, revisions),
+                await self._storage_environment(owner, stored, revisions),
             ),
             free_port=self.ports.free,
             now=pod_status.time(time.time()),
         )
 
-    async def _act(self, key: Key, made: plan.Plan) -> bool:
+    async def _act(self, owner: owners.Owner, made: plan.Plan) -> bool:
         """Do what a plan says; whether to plan again at once."""
         again = False
         for write in made.writes:
             again |= await self._write(write)
         for wanted in made.start:
-            row = self.programs.of(key).get(wanted.name)
+            row = self.programs.of(owner).get(wanted.name)
             if row is None:
                 folders.prepare(wanted)
                 self.programs.take(wanted.name, await self.supervisor.put(wanted))
                 again = True
         try:
-            again |= await self.traffic.apply(key, made.part, made.traffic)
+            again |= await self.traffic.apply(owner, made.part, made.traffic)
         except errors.GatewayNotReady as error:
             log.warning("%s", error)
-            self.wake(key, _LATER)
-        await self._stop(key, made)
-        self.traffic.set_targets(key, made.targets)
+            self.wake(owner, _LATER)
+        await self._stop(owner, made)
+        self.traffic.set_targets(owner, made.targets)
         for event in made.events:
-            await self.tell(key, event)
+            await self.tell(owner, event)
         return again
 
     async def _write(self, write: plan.Write) -> bool:
         """Send one write; False when it met a newer object or was refused."""
-        cache = next((c for c in self.caches.all() if c.resource == write.resource), None)
+        cache = self.caches.of(write.resource)
         try:
             stored = await self._send(write)
         except errors.ApiError as error:
@@ -179,34 +193,34 @@ class Reconciler:
                 await self.api.delete(write.resource, write.object)
                 return None
 
-    async def _stop(self, key: Key, made: plan.Plan) -> None:
+    async def _stop(self, owner: owners.Owner, made: plan.Plan) -> None:
         """Stop programs whose backend has no request any more; look again for the others."""
         for name, backend in made.stop:
             if await self.traffic.is_idle(backend):
                 await self.supervisor.stop(name)
             else:
-                self.wake(key, _SOON)
+                self.wake(owner, _SOON)
 
-    async def tell(self, key: Key, event: controller.Event) -> None:
-        """Record an event about an InferenceService, if it is still there and the API answers."""
-        isvc = self.caches.isvcs.get(*key)
-        if isvc is None:
+    async def tell(self, owner: owners.Owner, event: controller.Event) -> None:
+        """Record an event about an owner, if it is still there and the API answers."""
+        stored = self.caches.owner(owner)
+        if stored is None:
             return
         now = pod_status.time(time.time())
         try:
-            await events.record(self.api, isvc, event, now)
+            await events.record(self.api, stored, event, now)
         except (errors.ApiError, httpx.HTTPError) as error:
-            log.warning("event %s about %s: %s", event.reason, objects.name(isvc), error)
+            log.warning("event %s about %s: %s", event.reason, owner.name, error)
 
     async def _storage_environment(
-        self, key: Key, isvc: Object | None, revisions: Iterable[Object]
+        self, owner: owners.Owner, stored: Object | None, revisions: Iterable[Object]
     ) -> dict[str, str]:
         """Credentials for downloads, read only when a revision needs any."""
         uris = [objects.annotations_of(each).get(vocabulary.STORAGE_URI, "") for each in revisions]
-        if isvc is None or not any(urlsplit(uri).scheme in _NEEDS_CREDENTIALS for uri in uris):
+        if stored is None or not any(urlsplit(uri).scheme in _NEEDS_CREDENTIALS for uri in uris):
             return {}
-        account = objects.dig(isvc, "spec", "predictor", "serviceAccountName", default="default")
-        return await credentials.environment(self.api, key.namespace, account)
+        account = objects.dig(stored, "spec", "predictor", "serviceAccountName", default="default")
+        return await credentials.environment(self.api, owner.namespace, account)
 
     def _taken_ports(self) -> Iterable[int]:
         for observed in self.programs:
@@ -215,11 +229,6 @@ class Reconciler:
             entrance = objects.annotations_of(service).get(routing.ENTRANCE)
             if entrance is not None:
                 yield int(entrance)
-
-
-def _belongs(obj: Mapping[str, Any], key: Key) -> bool:
-    label = objects.labels_of(obj).get(vocabulary.SERVICE_LABEL)
-    return objects.namespace(obj) == key.namespace and label == key.name
 
 
 def _addresses(services: Iterable[Object]) -> Callable[[str], str | None]:

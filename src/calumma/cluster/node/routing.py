@@ -1,4 +1,4 @@
-"""One InferenceService's part of the gateway: its host names, its splits, its pods' ports.
+"""One owner's part of the gateway: its host names, its splits, its pods' ports.
 
 Source of the names: KServe's VirtualService and Knative's Route. Pure.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calumma.cluster import objects
-from calumma.cluster.kserve import vocabulary
+from calumma.cluster.node import owners
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import envoy
 
@@ -26,7 +26,7 @@ ENTRANCE = "calumma/entrance"
 
 @dataclass(frozen=True)
 class Part:
-    """What one InferenceService adds to the gateway.
+    """What one owner adds to the gateway.
 
     ``weights`` are the percentages of all its components by backend name.
     """
@@ -47,7 +47,7 @@ class Routed:
     @property
     def component(self) -> str:
         """Its component's name."""
-        return objects.labels_of(self.service)[vocabulary.COMPONENT_LABEL]
+        return owners.component_of(self.service)
 
     @property
     def timeout(self) -> float:
@@ -59,7 +59,7 @@ class Routed:
 def part(
     service_name: str, namespace: str, routed: Sequence[Routed], backends: Iterable[envoy.Backend]
 ) -> Part:
-    """The part of the InferenceService ``service_name``; services without traffic have no host."""
+    """The part of the owner ``service_name``; services without traffic have no host."""
     known = {backend.revision: backend for backend in backends}
     hosts: list[envoy.Host] = []
     entrances: list[envoy.Entrance] = []

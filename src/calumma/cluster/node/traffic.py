@@ -1,4 +1,4 @@
-"""The gateway of the whole node, put together from every InferenceService's part.
+"""The gateway of the whole node, put together from every owner's part.
 
 Remembers what Envoy has confirmed, so that the controllers report weights that are in effect, and
 writes Prometheus' targets, which follow the same programs.
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from calumma.cluster import objects
-from calumma.cluster.node import gateway, metrics, routing
+from calumma.cluster.node import gateway, metrics, owners, routing
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.cache import Key
 from calumma.cluster.objects import Object
@@ -29,8 +29,8 @@ class Traffic:
         self._settings = settings
         self._gateway = control
         self._targets_file = targets_file
-        self._parts: dict[Key, routing.Part] = {}
-        self._targets: dict[Key, list[prometheus.Target]] = {}
+        self._parts: dict[owners.Owner, routing.Part] = {}
+        self._targets: dict[owners.Owner, list[prometheus.Target]] = {}
         self._programmed: dict[Key, Sequence[Mapping[str, Any]]] = {}
 
     def programmed(self, services: Sequence[Object]) -> dict[str, Sequence[Mapping[str, Any]]]:
@@ -47,26 +47,29 @@ class Traffic:
                 found[name] = known
         return found
 
-    def adopt(self, key: Key, part: routing.Part) -> None:
+    def adopt(self, owner: owners.Owner, part: routing.Part) -> None:
         """Count a part as present without telling Envoy, for an agent that starts."""
-        self._parts[key] = part
+        self._parts[owner] = part
 
     async def apply(
-        self, key: Key, part: routing.Part, traffic: Mapping[str, Sequence[Mapping[str, Any]]]
+        self,
+        owner: owners.Owner,
+        part: routing.Part,
+        traffic: Mapping[str, Sequence[Mapping[str, Any]]],
     ) -> bool:
         """Bring Envoy to a changed part; whether anything was confirmed that was not before.
 
         Raises GatewayNotReady when Envoy does not take it over.
         """
         if part == routing.Part():
-            self._parts.pop(key, None)
+            self._parts.pop(owner, None)
         else:
-            self._parts[key] = part
+            self._parts[owner] = part
         await self._gateway.apply(self._whole())
         metrics.set_traffic(weight for part in self._parts.values() for weight in part.weights)
         changed = False
         for name, confirmed in traffic.items():
-            service = Key(key.namespace, name)
+            service = Key(owner.namespace, name)
             if self._programmed.get(service) != confirmed:
                 self._programmed[service] = list(confirmed)
                 changed = True
@@ -84,16 +87,16 @@ class Traffic:
         except httpx.HTTPError:
             return True
 
-    def set_targets(self, key: Key, targets: list[prometheus.Target]) -> None:
-        """Tell Prometheus where one InferenceService's metrics are."""
-        if targets == self._targets.get(key, []):
+    def set_targets(self, owner: owners.Owner, targets: list[prometheus.Target]) -> None:
+        """Tell Prometheus where one owner's metrics are."""
+        if targets == self._targets.get(owner, []):
             return
-        self._targets[key] = targets
+        self._targets[owner] = targets
         everything = [target for each in self._targets.values() for target in each]
         gateway.write(self._targets_file, prometheus.targets(everything))
 
     def _whole(self) -> envoy.Gateway:
-        parts = [self._parts[key] for key in sorted(self._parts)]
+        parts = [self._parts[owner] for owner in sorted(self._parts)]
         return envoy.Gateway(
             self._settings.gateway_port,
             self._settings.address,
