@@ -10,7 +10,7 @@ from typing import Any
 
 from calumma.cluster import layout, objects
 from calumma.cluster.kserve import admission, configuration, runtimes, vocabulary
-from calumma.cluster.node import client, owners, plan, planning, pods, routing
+from calumma.cluster.node import client, gates, owners, plan, planning, pods, routing
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.record import Ended, Observed
 from calumma.cluster.objects import Object
@@ -29,6 +29,8 @@ class Node:
     words: dict[str, str] = field(default_factory=dict)
     programmed: dict[str, list[Object]] = field(default_factory=dict)
     part: routing.Part = field(default_factory=routing.Part)
+    scales: dict[str, int] = field(default_factory=dict)
+    gates: dict[str, gates.Gate] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
     isvc: Object | None = None
     last: plan.Plan = field(default_factory=plan.Plan)
@@ -79,6 +81,8 @@ class Node:
             ready=frozenset(self.ready),
             words=self.words,
             programmed=dict(self.programmed),
+            scales=dict(self.scales),
+            gates={gate.name: gate.port for gate in self.gates.values()},
             runtimes=runtimes.Runtimes([], simulation.bundled("ClusterServingRuntime")),
             storage=simulation.bundled("ClusterStorageContainer"),
             settings=self.settings,
@@ -108,10 +112,12 @@ class Node:
         for name, traffic in made.traffic.items():
             changed |= self.programmed.get(name) != traffic
             self.programmed[name] = traffic
-        for name, backend in made.stop:
-            if backend not in self.busy:
-                del self.programs[name]
-                self.ready.discard(name)
+        changed |= self.gates != {gate.name: gate for gate in made.gates}
+        self.gates = {gate.name: gate for gate in made.gates}
+        for each in made.stop:
+            if each.backend not in self.busy:
+                del self.programs[each.program]
+                self.ready.discard(each.program)
                 changed = True
         return bool(made.writes) or changed or None in made.events
 

@@ -81,6 +81,16 @@ class Home:
         return self.run / "envoy.sock"
 
     @property
+    def activator_socket(self) -> Path:
+        """Where the activator listens. Mode 0600."""
+        return self.run / "activator.sock"
+
+    @property
+    def gates(self) -> Path:
+        """The activator's open gates, for the process that follows it (JSON)."""
+        return self.run / "gates.json"
+
+    @property
     def logs(self) -> Path:
         """Logs of the cluster's own programs, and below ``pods`` those of its pods."""
         return self.path / "logs"

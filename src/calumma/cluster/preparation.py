@@ -32,6 +32,7 @@ from calumma.monitoring import prometheus as monitoring
 Tell = Callable[[str], None]
 
 API, AGENT, ENVOY, PROMETHEUS = "api", supervisord.AGENT, "envoy", "prometheus"
+ACTIVATOR = "activator"
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def prepare(home: layout.Home, settings: settings_room.Settings) -> None:
     for folder in (home.path, home.run, home.claims, home.database.parent, home.prometheus):
         folder.mkdir(parents=True, exist_ok=True)
     home.path.chmod(0o700)
+    home.gates.unlink(missing_ok=True)
     home.settings.write_text(json.dumps(settings.to_json(), indent=1))
     credentials.ensure(home, f"https://127.0.0.1:{settings.api_port}")
     schema.ensure()
@@ -133,6 +135,7 @@ def _own_programs(home: layout.Home, settings: settings_room.Settings) -> list[W
     own = {
         API: _module(home, "apiserver", "--port", str(settings.api_port)),
         supervisord.AGENT: _module(home, "agentd"),
+        ACTIVATOR: _module(home, "activatord"),
         ENVOY: envoy.program(binary, home.envoy / "bootstrap.json", home.envoy, workers),
     }
     if settings.prometheus_port is not None:

@@ -38,11 +38,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Scale:
-    """What was seen of a revision's pods."""
+    """What was seen of a revision's pods; it needs ``needed`` ready ones to be ready at first."""
 
     desired: int
     ready: int = 0
     problem: Problem | None = None
+    needed: int = 1
 
 
 def exited(code: int, message: str) -> Problem:
@@ -127,7 +128,8 @@ def status(revision: Mapping[str, Any], scale: Scale, now: str) -> Object:
     stored = objects.dig(revision, "status", "conditions", default=[])
     managed = conditions.Conditions(stored, DEPENDENTS, now)
     managed.initialize()
-    if scale.ready > 0:
+    initialized = managed.status(RESOURCES_AVAILABLE) == "True"
+    if scale.ready >= (1 if initialized else scale.needed):
         managed.mark(RESOURCES_AVAILABLE, "True")
         managed.mark(CONTAINER_HEALTHY, "True")
     elif scale.problem is not None:
@@ -152,4 +154,5 @@ def _mark_active(managed: conditions.Conditions, scale: Scale) -> None:
     elif scale.ready > 0:
         managed.mark(ACTIVE, "True")
     else:
-        managed.mark(ACTIVE, "Unknown", "Deploying")
+        text = "Requests to the target are being buffered as resources are provisioned."
+        managed.mark(ACTIVE, "Unknown", "Queued", text)

@@ -18,8 +18,10 @@ import httpx
 
 from calumma import errors
 from calumma.cluster import layout, objects
+from calumma.cluster.knative import autoscaling
 from calumma.cluster.kserve import configuration, controller
 from calumma.cluster.node import (
+    activation,
     client,
     folders,
     gateway,
@@ -28,6 +30,7 @@ from calumma.cluster.node import (
     owners,
     planning,
     reconcile,
+    scaling,
     supervision,
     traffic,
 )
@@ -64,6 +67,13 @@ class Agent:
             self._settings, self._gateway, home.prometheus / prometheus.TARGETS
         )
         self._caches = self._follow()
+        self._scaling = scaling.Scaling(
+            self._gateway,
+            lambda: self._caches.revisions,
+            lambda: self._caches.config_maps.get(autoscaling.NAMESPACE, autoscaling.NAME),
+            self._look_at_owner,
+        )
+        self._activator = activation.Client(home.activator_socket, self._scaling.demand)
         self._reconciler = reconcile.Reconciler(
             home,
             self._settings,
@@ -72,6 +82,8 @@ class Agent:
             self._programs,
             supervisor,
             self._traffic,
+            self._activator,
+            self._scaling,
             self._look_later,
         )
 
@@ -81,15 +93,18 @@ class Agent:
         known = asyncio.Event()
         jobs: list[Coroutine[Any, Any, None]] = [
             self._programs.run(self._home.supervisor_socket, known.set),
+            self._activator.run(),
             *(cache.run(self._api) for cache in self._caches.all()),
         ]
         tasks = [asyncio.create_task(job) for job in jobs]
         try:
             await known.wait()
+            await self._activator.known.wait()
             await asyncio.gather(*(cache.synced.wait() for cache in self._caches.all()))
             await self._programs.prober.settle()
             await self._adopt()
-            tasks += [asyncio.create_task(self._work()), asyncio.create_task(self._resync())]
+            jobs = [self._work(), self._resync(), self._scaling.run()]
+            tasks += [asyncio.create_task(job) for job in jobs]
             await self._publish()
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -120,11 +135,6 @@ class Agent:
         def named(obj: Object) -> None:
             self.look_at(owners.named(obj))
 
-        def labelled(obj: Object) -> None:
-            owner = owners.owner_of(obj)
-            if owner is not None:
-                self.look_at(owner)
-
         def everything(_: Object) -> None:
             self._look_at_all()
 
@@ -134,14 +144,19 @@ class Agent:
 
         return reconcile.Caches(
             isvcs=Cache(client.INFERENCE_SERVICE, named),
-            services=Cache(client.SERVICE, labelled),
-            revisions=Cache(client.REVISION, labelled),
-            pods=Cache(client.POD, labelled),
+            services=Cache(client.SERVICE, self._look_at_owner),
+            revisions=Cache(client.REVISION, self._look_at_owner),
+            pods=Cache(client.POD, self._look_at_owner),
             runtimes=Cache(client.SERVING_RUNTIME, everything),
             cluster_runtimes=Cache(client.CLUSTER_SERVING_RUNTIME, everything),
             storage=Cache(client.CLUSTER_STORAGE_CONTAINER, everything),
             config_maps=Cache(client.CONFIG_MAP, settings),
         )
+
+    def _look_at_owner(self, obj: Object) -> None:
+        owner = owners.owner_of(obj)
+        if owner is not None:
+            self.look_at(owner)
 
     def _look_at_all(self) -> None:
         for owner in self._owners():

@@ -6,47 +6,77 @@ the same whether its revision is wanted or only drains. Pure.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from calumma.cluster import objects
-from calumma.cluster.node import owners
+from calumma.cluster.node import gates, owners, pods
 from calumma.cluster.node.record import Observed
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import envoy, prometheus
 
 
-def backends(
-    wanted: Sequence[Object], programs: Mapping[str, Observed], ready_pods: Collection[str]
-) -> list[envoy.Backend]:
+class Reached(NamedTuple):
+    """A wanted revision, the pods that it should have, those that are ready, and its gate."""
+
+    revision: Object
+    planned: Collection[str]
+    ready: Collection[str]
+    gate: gates.Gate | None
+
+
+def backends(wanted: Sequence[Reached], programs: Mapping[str, Observed]) -> list[envoy.Backend]:
     """One backend for each wanted revision and for each other one that still works on requests.
 
-    A wanted revision is reached at its ready pods; one that drains wherever it runs, so that
-    requests under way keep their connection.
+    A wanted revision is reached at its ready pods, and where there is none at its gate; one that
+    drains wherever it runs, so that requests under way keep their connection.
     """
     found = []
-    names = {objects.name(revision) for revision in wanted}
-    for revision in wanted:
-        rows = _entrances(programs, objects.name(revision))
-        ports = [_port(row) for row in rows if row.wanted.notes["pod"] in ready_pods]
-        owner = owners.notes(revision)
-        found.append(
-            envoy.Backend(
-                owner["namespace"],
-                owner["service"],
-                owner["component"],
-                objects.name(revision),
-                tuple(ports),
-                any(row.wanted.notes["http2"] for row in rows),
-            )
+    names = {objects.name(each.revision) for each in wanted}
+    for each in wanted:
+        rows = _entrances(programs, objects.name(each.revision))
+        leaving = {row.wanted.notes["pod"] for row in rows} - set(each.planned)
+        backend = dataclasses.replace(
+            _backend(each.revision),
+            endpoints=ports(each.revision, programs, each.ready),
+            draining=ports(each.revision, programs, leaving),
+            http2=pods.Pod(each.revision, "").http2,
+            gate=each.gate.port if each.gate else 0,
+            limited=bool(limit(each.revision)),
         )
+        found.append(backend)
     draining = {str(row.wanted.notes["revision"]) for row in programs.values()} - names
     for name in sorted(draining):
         rows = [row for row in _entrances(programs, name) if row.state == "running"]
         if rows:
             http2 = bool(rows[0].wanted.notes["http2"])
-            ports = [_port(row) for row in rows]
-            found.append(envoy.Backend(*_labels(rows[0]), tuple(ports), http2))
+            found.append(envoy.Backend(*_labels(rows[0]), tuple(map(_port, rows)), http2))
     return found
+
+
+def name_of(revision: Mapping[str, Any]) -> str:
+    """The name of a revision's backend, and of its gate."""
+    return _backend(revision).name
+
+
+def ports(
+    revision: Mapping[str, Any], programs: Mapping[str, Observed], of: Collection[str]
+) -> tuple[int, ...]:
+    """The ports that take requests at these pods of a revision."""
+    rows = _entrances(programs, objects.name(revision))
+    return tuple(_port(row) for row in rows if row.wanted.notes["pod"] in of)
+
+
+def limit(revision: Mapping[str, Any]) -> int:
+    """How many requests at a time one pod takes, 0 for any number."""
+    return int(objects.dig(revision, "spec", "containerConcurrency", default=0))
+
+
+def entrance(programs: Mapping[str, Observed], pod: str) -> int:
+    """The port at which a pod takes requests; 0 when it has none yet."""
+    rows = [row for row in programs.values() if row.wanted.notes["pod"] == pod]
+    return next((_port(row) for row in rows if row.wanted.notes.get("endpoint")), 0)
 
 
 def backend_name(row: Observed) -> str:
@@ -62,6 +92,13 @@ def targets(programs: Mapping[str, Observed]) -> list[prometheus.Target]:
         if row.state == "running" and row.wanted.notes.get("metrics") is not None
     ]
     return sorted(found, key=lambda target: target.port)
+
+
+def _backend(revision: Mapping[str, Any]) -> envoy.Backend:
+    notes = owners.notes(revision)
+    return envoy.Backend(
+        notes["namespace"], notes["service"], notes["component"], objects.name(revision), ()
+    )
 
 
 def _entrances(programs: Mapping[str, Observed], revision: str) -> list[Observed]:

@@ -12,7 +12,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -21,6 +21,14 @@ from calumma.cluster.programs import envoy
 
 _PATIENCE = 5.0
 _PAUSE = 0.004
+_LOAD = r"^cluster\..*\.upstream_rq_(active|total)$"
+
+
+class Load(NamedTuple):
+    """A backend's requests at work now, and all that it ever had."""
+
+    active: int
+    total: int
 
 
 class Gateway:
@@ -53,12 +61,36 @@ class Gateway:
             self._tidy(files)
             self._present = wanted
 
+    async def loads(self) -> dict[str, Load]:
+        """The load of every backend by its name."""
+        answer = await self._http.get("/stats", params={"filter": _LOAD, "format": "json"})
+        found: dict[str, dict[str, int]] = {}
+        for each in answer.json()["stats"]:
+            backend, _, figure = each.get("name", "").rpartition(".")
+            found.setdefault(backend.removeprefix("cluster."), {})[figure] = int(each["value"])
+        return {
+            backend: Load(figures["upstream_rq_active"], figures["upstream_rq_total"])
+            for backend, figures in found.items()
+            if len(figures) == 2
+        }
+
     async def active_requests(self, backend: str) -> int:
         """Requests that a backend is working on now; 0 when Envoy does not know it."""
-        name = f"cluster.{backend}.upstream_rq_active"
-        answer = await self._http.get("/stats", params={"filter": f"^{name}$", "format": "json"})
-        statistics = answer.json()["stats"]
-        return sum(int(each["value"]) for each in statistics if each.get("name") == name)
+        load = (await self.loads()).get(backend)
+        return 0 if load is None else load.active
+
+    async def active_at(self, backend: str, port: int) -> int:
+        """Requests that one pod of a backend is working on now; 0 when Envoy does not know it."""
+        answer = await self._http.get("/clusters", params={"format": "json"})
+        return sum(
+            int(statistic.get("value", 0))
+            for cluster in answer.json()["cluster_statuses"]
+            if cluster["name"] == backend
+            for host in cluster.get("host_statuses", [])
+            if host["address"].get("socket_address", {}).get("port_value") == port
+            for statistic in host.get("stats", [])
+            if statistic["name"] == "rq_active"
+        )
 
     async def close(self) -> None:
         """Close the connection to the admin socket."""

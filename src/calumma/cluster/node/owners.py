@@ -48,6 +48,9 @@ class Owner(NamedTuple):
     namespace: str
     name: str
 
+    def __str__(self) -> str:
+        return "/".join(self)
+
 
 def named(obj: Mapping[str, Any]) -> Owner:
     """The owner that this object is."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from calumma.cluster.kserve import configuration, controller, runtimes
-from calumma.cluster.node import client, owners, pods, routing
+from calumma.cluster.node import client, gates, owners, pods, routing
 from calumma.cluster.node.record import Observed, Wanted
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import prometheus
@@ -34,7 +34,8 @@ class World:
 
     ``object`` is the owner as it is stored, None once it is gone. ``programs`` are the supervisor's
     rows by name, ``ready`` the names whose probe succeeds, ``words`` the last words of failed ones.
-    ``programmed`` is the traffic that the gateway has confirmed, by Knative Service.
+    ``programmed`` is the traffic that the gateway has confirmed, by Knative Service; ``scales`` are
+    the autoscaler's decisions by revision, ``gates`` the ports of the open gates by name.
     """
 
     owner: owners.Owner
@@ -46,6 +47,8 @@ class World:
     ready: frozenset[str]
     words: Mapping[str, str]
     programmed: Mapping[str, Sequence[Mapping[str, Any]]]
+    scales: Mapping[str, int]
+    gates: Mapping[str, int]
     runtimes: runtimes.Runtimes
     storage: Sequence[Object]
     settings: configuration.Configuration
@@ -54,13 +57,22 @@ class World:
     now: str
 
 
+class Stop(NamedTuple):
+    """A program to stop once nothing is under way at its backend, or at its pod's port."""
+
+    program: str
+    backend: str
+    port: int
+
+
 @dataclass
 class Plan:
-    """What to do. Programs to stop are given with the backend that has to be idle before."""
+    """What to do; ``gates`` are all that the owner should have open."""
 
     writes: list[Write] = field(default_factory=list)
     start: list[Wanted] = field(default_factory=list)
-    stop: list[tuple[str, str]] = field(default_factory=list)
+    stop: list[Stop] = field(default_factory=list)
+    gates: list[gates.Gate] = field(default_factory=list)
     events: list[controller.Event] = field(default_factory=list)
     part: routing.Part = field(default_factory=routing.Part)
     traffic: dict[str, list[Object]] = field(default_factory=dict)

@@ -26,7 +26,7 @@ def plan(world: World) -> Plan:
     owner = world.object
     if owner is None:
         workload.wind_down(world, made, ())
-        made.part = routing.Part(backends=tuple(endpoints.backends((), world.programs, ())))
+        made.part = routing.Part(backends=tuple(endpoints.backends((), world.programs)))
         return made
     if objects.dig(owner, "metadata", "deletionTimestamp"):
         _finalizers(world.owner, owner, made, add=False)
@@ -123,7 +123,7 @@ def _part(world: World, made: Plan, actives: Sequence[workload.Active]) -> routi
         traffic = made.traffic.get(name) or world.programmed.get(name) or stored
         routed.append(routing.Routed(service, traffic))
     stopped = world.object is not None and vocabulary.is_stopped(world.object)
-    wanted = [active.revision for active in actives]
-    backends = endpoints.backends(wanted, world.programs, workload.ready_pods(actives))
+    reached = [workload.reached(world, made, active) for active in actives]
+    backends = endpoints.backends(reached, world.programs)
     namespace, name = world.owner.namespace, world.owner.name
     return routing.part(name, namespace, [] if stopped else routed, backends)

@@ -19,6 +19,9 @@ from calumma.cluster.node.record import Observed
 from calumma.cluster.objects import Object
 
 LONGEST_MESSAGE = 2048
+_LONGEST_HOPE = 1.0
+"""Seconds between a container's end and its next start from which on it counts as failing."""
+
 _PYTHON_ERROR = re.compile(
     r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(?P<error>\S.*)"
     r"|^(?P<command>\S+: error: .*)",
@@ -44,6 +47,15 @@ def is_ready(pod: pods.Pod, seen: Seen) -> bool:
     """Whether every container of a pod is ready."""
     names = [pod.program_name(each["name"]) for each in pod.containers]
     return seen.refusal is None and all(name in seen.ready for name in names)
+
+
+def is_hopeless(pod: pods.Pod, seen: Seen) -> bool:
+    """Whether a pod cannot start, or fails again and again: nobody should wait for it."""
+    if seen.refusal is not None:
+        return True
+    names = [pod.program_name(each["name"]) for each in pod.containers]
+    rows = [seen.programs[name] for name in names if name in seen.programs]
+    return any(row.backoff > _LONGEST_HOPE for row in rows)
 
 
 def problem(pod: pods.Pod, seen: Seen) -> knative.Problem | None:
@@ -171,11 +183,12 @@ def _terminated(observed: Observed, words: str) -> Object:
     return found
 
 
-def scale(desired: int, seen: Sequence[tuple[pods.Pod, Seen]]) -> knative.Scale:
-    """A revision's scale from all its pods."""
+def scale(desired: int, seen: Sequence[tuple[pods.Pod, Seen]], needed: int = 1) -> knative.Scale:
+    """A revision's scale from all its pods; it ``needed`` so many to become ready."""
     ready = sum(is_ready(pod, each) for pod, each in seen)
     problems = (problem(pod, each) for pod, each in seen)
-    return knative.Scale(desired, ready, next((p for p in problems if p is not None), None))
+    found = next((p for p in problems if p is not None), None)
+    return knative.Scale(desired, ready, found, needed)
 
 
 def last_words(text: str) -> str:

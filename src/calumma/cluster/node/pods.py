@@ -16,6 +16,7 @@ from typing import Any
 
 from calumma import errors
 from calumma.cluster import layout, objects
+from calumma.cluster.knative import autoscaling
 from calumma.cluster.knative import revision as knative
 from calumma.cluster.kserve import vocabulary
 from calumma.cluster.node import owners
@@ -96,10 +97,19 @@ def name(revision: Mapping[str, Any], index: int) -> str:
     return f"{parent}-{letters[:10]}-{letters[10:15]}"
 
 
-def replicas(revision: Mapping[str, Any]) -> int:
-    """How many pods an active revision has: its minimum, and at least one."""
-    wanted = objects.annotations_of(revision).get(vocabulary.MIN_SCALE, "1")
-    return max(1, int(wanted))
+def replicas(revision: Mapping[str, Any], decided: int | None) -> int:
+    """How many pods an active revision has: what the autoscaler ``decided`` last, else the start.
+
+    A decision that an earlier agent wrote into the status counts until there is a new one.
+    """
+    if decided is None and knative.is_ready(revision):
+        decided = objects.dig(revision, "status", "desiredReplicas")
+    return initially(revision) if decided is None else max(decided, autoscaling.least(revision))
+
+
+def initially(revision: Mapping[str, Any]) -> int:
+    """How many pods a revision begins with, all of which it needs to become ready."""
+    return autoscaling.initial(revision)
 
 
 def programs(

@@ -18,6 +18,7 @@ from calumma import errors
 from calumma.cluster import layout, objects
 from calumma.cluster.kserve import configuration, controller, runtimes, vocabulary
 from calumma.cluster.node import (
+    activation,
     client,
     credentials,
     events,
@@ -30,6 +31,7 @@ from calumma.cluster.node import (
     pods,
     ports,
     routing,
+    scaling,
     supervision,
     traffic,
 )
@@ -88,6 +90,8 @@ class Reconciler:
     programs: observation.Programs
     supervisor: supervision.Client
     traffic: traffic.Traffic
+    activator: activation.Client
+    scaling: scaling.Scaling
     wake: Callable[[owners.Owner, float], None]
     ports: ports.Ports = field(init=False)
 
@@ -120,6 +124,8 @@ class Reconciler:
             ready=self.programs.prober.ready,
             words=self.programs.last_words(rows),
             programmed=self.traffic.programmed(services),
+            scales=self.scaling.decisions(revisions),
+            gates=self.activator.ports,
             runtimes=runtimes.Runtimes(
                 [r for r in caches.runtimes if objects.namespace(r) == owner.namespace],
                 list(caches.cluster_runtimes),
@@ -148,7 +154,9 @@ class Reconciler:
                 self.programs.take(wanted.name, await self.supervisor.put(wanted))
                 again = True
         try:
+            await self.activator.put(str(owner), made.gates, closing=False)
             again |= await self.traffic.apply(owner, made.part, made.traffic)
+            await self.activator.put(str(owner), made.gates, closing=True)
         except errors.GatewayNotReady as error:
             log.warning("%s", error)
             self.wake(owner, _LATER)
@@ -194,10 +202,11 @@ class Reconciler:
                 return None
 
     async def _stop(self, owner: owners.Owner, made: plan.Plan) -> None:
-        """Stop programs whose backend has no request any more; look again for the others."""
-        for name, backend in made.stop:
-            if await self.traffic.is_idle(backend):
-                await self.supervisor.stop(name)
+        """Stop programs that have no request any more; look again for the others."""
+        for each in made.stop:
+            at_gate = await self.activator.active(each.port) if each.port else 0
+            if at_gate == 0 and await self.traffic.is_idle(each.backend, each.port):
+                await self.supervisor.stop(each.program)
             else:
                 self.wake(owner, _SOON)
 
@@ -225,6 +234,7 @@ class Reconciler:
     def _taken_ports(self) -> Iterable[int]:
         for observed in self.programs:
             yield from (observed.wanted.notes.get("ports") or {}).values()
+        yield from self.activator.ports.values()
         for service in self.caches.services:
             entrance = objects.annotations_of(service).get(routing.ENTRANCE)
             if entrance is not None:

@@ -70,6 +70,13 @@ class Observed:
     last: Ended | None = None
     retry_at: float | None = None
 
+    @property
+    def backoff(self) -> float:
+        """Seconds between its last end and its next start, 0 while it is not waiting for that."""
+        if self.retry_at is None or self.last is None:
+            return 0.0
+        return self.retry_at - self.last.finished
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Observed:
         """From the JSON of :meth:`to_json`."""

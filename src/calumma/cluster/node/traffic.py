@@ -75,14 +75,17 @@ class Traffic:
                 changed = True
         return changed
 
-    async def is_idle(self, backend: str) -> bool:
-        """Whether no route leads to a backend and it works on no request."""
-        for part in self._parts.values():
-            splits = [host.split for host in part.hosts]
-            splits += [entrance.split for entrance in part.entrances]
-            if any(backend == name for split in splits for name, _ in split.shares):
-                return False
+    async def is_idle(self, backend: str, port: int) -> bool:
+        """Whether a pod of a backend gets no new request and works on none.
+
+        It gets none when no route leads to the backend, or when the pod drains.
+        """
+        parts = self._parts.values()
+        if any(_takes(part, backend, port) for part in parts):
+            return False
         try:
+            if any(_leads_to(part, backend) for part in parts):
+                return await self._gateway.active_at(backend, port) == 0
             return await self._gateway.active_requests(backend) == 0
         except httpx.HTTPError:
             return True
@@ -105,3 +108,14 @@ class Traffic:
             tuple(entrance for part in parts for entrance in part.entrances),
             tuple(backend for part in parts for backend in part.backends),
         )
+
+
+def _leads_to(part: routing.Part, backend: str) -> bool:
+    splits = [host.split for host in part.hosts] + [each.split for each in part.entrances]
+    return any(backend == name for split in splits for name, _ in split.shares)
+
+
+def _takes(part: routing.Part, backend: str, port: int) -> bool:
+    """Whether a pod gets requests of a backend that a route leads to."""
+    ports = {port for each in part.backends if each.name == backend for port in each.endpoints}
+    return port in ports and _leads_to(part, backend)

@@ -14,8 +14,8 @@ from calumma import errors
 from calumma.cluster import conditions, objects
 from calumma.cluster.knative import revision as knative
 from calumma.cluster.kserve import controller, vocabulary
-from calumma.cluster.node import client, endpoints, pod_status, pods
-from calumma.cluster.node.plan import Plan, World, Write
+from calumma.cluster.node import client, endpoints, gates, pod_status, pods
+from calumma.cluster.node.plan import Plan, Stop, World, Write
 from calumma.cluster.node.record import Wanted
 from calumma.cluster.objects import Object
 
@@ -64,7 +64,7 @@ def revision_statuses(world: World, made: Plan, actives: Sequence[Active]) -> di
         scale = knative.Scale(desired=0)
         if active is not None:
             pairs = list(zip(active.pods, active.seen, strict=True))
-            scale = pod_status.scale(len(pairs), pairs)
+            scale = pod_status.scale(len(pairs), pairs, pods.initially(revision))
         status = knative.status(revision, scale, world.now)
         changed = {**revision, "status": status}
         if status != revision.get("status"):
@@ -74,14 +74,25 @@ def revision_statuses(world: World, made: Plan, actives: Sequence[Active]) -> di
     return current
 
 
-def ready_pods(actives: Sequence[Active]) -> set[str]:
-    """The names of the pods whose containers are all ready."""
-    return {
-        pod.name
-        for active in actives
-        for pod, seen in zip(active.pods, active.seen, strict=True)
-        if pod_status.is_ready(pod, seen)
-    }
+def reached(world: World, made: Plan, active: Active) -> endpoints.Reached:
+    """How a revision is reached, with the gate where its requests wait when no pod is ready.
+
+    Pods that fail again and again are not waited for: their requests fail at once.
+    """
+    pairs = list(zip(active.pods, active.seen, strict=True))
+    ready = [pod.name for pod, seen in pairs if pod_status.is_ready(pod, seen)]
+    gate = None
+    if ready or not any(pod_status.is_hopeless(pod, seen) for pod, seen in pairs):
+        name = endpoints.name_of(active.revision)
+        gate = gates.Gate(
+            str(world.owner),
+            name,
+            world.gates.get(name) or world.free_port(),
+            endpoints.limit(active.revision),
+            endpoints.ports(active.revision, world.programs, ready),
+        )
+        made.gates.append(gate)
+    return endpoints.Reached(active.revision, [pod.name for pod in active.pods], ready, gate)
 
 
 def wind_down(world: World, made: Plan, actives: Sequence[Active]) -> None:
@@ -95,7 +106,8 @@ def wind_down(world: World, made: Plan, actives: Sequence[Active]) -> None:
             continue
         alive.add(notes["pod"])
         if observed.state != "stopping":
-            made.stop.append((name, endpoints.backend_name(observed)))
+            port = endpoints.entrance(world.programs, notes["pod"])
+            made.stop.append(Stop(name, endpoints.backend_name(observed), port))
     for pod in world.stored_pods:
         if objects.name(pod) not in planned and objects.name(pod) not in alive:
             made.writes.append(Write("delete", client.POD, pod))
@@ -123,7 +135,7 @@ def _needed(world: World) -> list[Object]:
 
 def _active(world: World, revision: Object) -> Active:
     """The pods of a revision, their programs, and why there are none if that is so."""
-    planned = pods.of(revision, pods.replicas(revision))
+    planned = pods.of(revision, pods.replicas(revision, world.scales.get(objects.name(revision))))
     seen, wanted = [], []
     for pod in planned:
         refusal = None

@@ -28,6 +28,7 @@ LISTENERS = "lds.json"
 CLUSTERS = "cds.json"
 
 _API = "type.googleapis.com/envoy"
+_PREVIOUS = "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 _BUCKETS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000, 5000, 15000)
 _KEPT_STATISTICS = (
     r"cluster\..+\.(upstream_rq.*|upstream_cx_active|upstream_cx_connect_fail)",
@@ -35,13 +36,26 @@ _KEPT_STATISTICS = (
     r"server\.(live|state|uptime|memory_allocated)",
     r".*\.(version_text|update_rejected)",
 )
+_ANY_POD_WILL_DO = 100_000
+"""In percent: one ready pod of many takes everything before the gate takes a part of it."""
+
+_ATTEMPTS = 4
+"""A request whose pod dies is repeated this often: at another pod, or at the gate, where it waits.
+
+Bounded, because the request may be what killed the pod."""
+
 _IDLE = "30s"
 """Shorter than any server's own keep-alive here, so that no request meets a closing connection."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """The pods of one revision. ``endpoints`` are loopback ports; ``http2`` speaks h2c to them."""
+    """The pods of one revision. ``endpoints`` are loopback ports; ``http2`` speaks h2c to them.
+
+    ``draining`` ones finish what they have and get nothing new. ``gate`` is the port where requests
+    wait for a pod, 0 for none: it is the last resort or, where the revision is ``limited`` in its
+    requests at a time, the only way.
+    """
 
     namespace: str
     service: str
@@ -49,6 +63,9 @@ class Backend:
     revision: str
     endpoints: tuple[int, ...]
     http2: bool = False
+    draining: tuple[int, ...] = ()
+    gate: int = 0
+    limited: bool = False
 
     @property
     def name(self) -> str:
@@ -218,7 +235,16 @@ def _routes(routes: Resource) -> File:
 
 
 def _endpoints(backend: Backend) -> File:
-    assignment = _assignment(backend.name, [_loopback(port) for port in backend.endpoints])
+    first = [_endpoint(port) for port in backend.endpoints if not backend.limited]
+    first += [{**_endpoint(port), "health_status": "DRAINING"} for port in backend.draining]
+    assignment: Resource = {
+        "cluster_name": backend.name,
+        "endpoints": [{"lb_endpoints": first}],
+        "policy": {"overprovisioning_factor": _ANY_POD_WILL_DO},
+    }
+    if backend.gate:
+        waiting = {"lb_endpoints": [_endpoint(backend.gate)], "priority": 1}
+        assignment["endpoints"].append(waiting)
     content = _versioned([assignment], "config.endpoint.v3.ClusterLoadAssignment")
     return File(_endpoints_file(backend.name), content, f"cluster.{backend.name}.version_text")
 
@@ -332,9 +358,13 @@ def _route(split: Split) -> Resource:
             "weighted_clusters": {"clusters": weighted},
             "timeout": f"{split.timeout:g}s",
             "retry_policy": {
-                "retry_on": "connect-failure,refused-stream",
-                "num_retries": 3,
+                "retry_on": "connect-failure,refused-stream,reset",
+                "num_retries": _ATTEMPTS - 1,
                 "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+                "retry_priority": {
+                    "name": "envoy.retry_priorities.previous_priorities",
+                    "typed_config": {"@type": f"{_API}.{_PREVIOUS}", "update_frequency": 1},
+                },
             },
         },
     }
@@ -351,6 +381,9 @@ def _cluster(backend: Backend, endpoints: Resource) -> Resource:
     protocol: Resource = {"http_protocol_options": {}}
     if backend.http2:
         protocol = {"http2_protocol_options": {}}
+    common: Resource = {"idle_timeout": _IDLE}
+    if backend.limited:
+        common["max_requests_per_connection"] = 1
     options = f"{_API}.extensions.upstreams.http.v3.HttpProtocolOptions"
     return {
         "name": backend.name,
@@ -367,9 +400,10 @@ def _cluster(backend: Backend, endpoints: Resource) -> Resource:
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": options,
                 "explicit_http_config": protocol,
-                "common_http_protocol_options": {"idle_timeout": _IDLE},
+                "common_http_protocol_options": common,
             }
         },
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
     }
 
 
@@ -378,5 +412,6 @@ def _assignment(name: str, addresses: Iterable[Resource]) -> Resource:
     return {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}
 
 
-def _loopback(port: int) -> Resource:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+def _endpoint(port: int) -> Resource:
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    return {"endpoint": {"address": address}}
