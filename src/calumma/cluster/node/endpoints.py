@@ -14,7 +14,7 @@ from calumma.cluster import objects
 from calumma.cluster.node import gates, owners, pods
 from calumma.cluster.node.record import Observed
 from calumma.cluster.objects import Object
-from calumma.cluster.programs import envoy, prometheus
+from calumma.cluster.programs import prometheus, upstreams
 
 
 class Reached(NamedTuple):
@@ -26,7 +26,9 @@ class Reached(NamedTuple):
     gate: gates.Gate | None
 
 
-def backends(wanted: Sequence[Reached], programs: Mapping[str, Observed]) -> list[envoy.Backend]:
+def backends(
+    wanted: Sequence[Reached], programs: Mapping[str, Observed]
+) -> list[upstreams.Backend]:
     """One backend for each wanted revision and for each other one that still works on requests.
 
     A wanted revision is reached at its ready pods, and where there is none at its gate; one that
@@ -51,7 +53,7 @@ def backends(wanted: Sequence[Reached], programs: Mapping[str, Observed]) -> lis
         rows = [row for row in _entrances(programs, name) if row.state == "running"]
         if rows:
             http2 = bool(rows[0].wanted.notes["http2"])
-            found.append(envoy.Backend(*_labels(rows[0]), tuple(map(_port, rows)), http2))
+            found.append(upstreams.Backend(*_labels(rows[0]), tuple(map(_port, rows)), http2))
     return found
 
 
@@ -81,7 +83,7 @@ def entrance(programs: Mapping[str, Observed], pod: str) -> int:
 
 def backend_name(row: Observed) -> str:
     """The name of the backend that a program belongs to."""
-    return envoy.Backend(*_labels(row), ()).name
+    return upstreams.Backend(*_labels(row), ()).name
 
 
 def targets(programs: Mapping[str, Observed]) -> list[prometheus.Target]:
@@ -94,9 +96,9 @@ def targets(programs: Mapping[str, Observed]) -> list[prometheus.Target]:
     return sorted(found, key=lambda target: target.port)
 
 
-def _backend(revision: Mapping[str, Any]) -> envoy.Backend:
+def _backend(revision: Mapping[str, Any]) -> upstreams.Backend:
     notes = owners.notes(revision)
-    return envoy.Backend(
+    return upstreams.Backend(
         notes["namespace"], notes["service"], notes["component"], objects.name(revision), ()
     )
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from calumma import errors
-from calumma.cluster.programs import envoy
+from calumma.cluster.programs import envoy, upstreams
 
 _PATIENCE = 5.0
 _PAUSE = 0.004
@@ -111,9 +111,9 @@ class Gateway:
                 )
             await asyncio.sleep(_PAUSE)
 
-    def _read(self, name: str) -> envoy.Resource:
+    def _read(self, name: str) -> upstreams.Resource:
         try:
-            content: envoy.Resource = json.loads((self._directory / name).read_text())
+            content: upstreams.Resource = json.loads((self._directory / name).read_text())
         except (FileNotFoundError, ValueError):
             return {}
         return content

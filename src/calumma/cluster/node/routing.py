@@ -12,7 +12,7 @@ from typing import Any
 from calumma.cluster import objects
 from calumma.cluster.node import owners
 from calumma.cluster.objects import Object
-from calumma.cluster.programs import envoy
+from calumma.cluster.programs import envoy, upstreams
 
 DOMAINS = ("localhost", "example.com", "svc.cluster.local", "svc", "")
 """Our own, KServe's default, and the forms of a name inside a cluster."""
@@ -33,7 +33,7 @@ class Part:
 
     hosts: tuple[envoy.Host, ...] = ()
     entrances: tuple[envoy.Entrance, ...] = ()
-    backends: tuple[envoy.Backend, ...] = ()
+    backends: tuple[upstreams.Backend, ...] = ()
     weights: tuple[tuple[str, int], ...] = ()
 
 
@@ -57,7 +57,10 @@ class Routed:
 
 
 def part(
-    service_name: str, namespace: str, routed: Sequence[Routed], backends: Iterable[envoy.Backend]
+    service_name: str,
+    namespace: str,
+    routed: Sequence[Routed],
+    backends: Iterable[upstreams.Backend],
 ) -> Part:
     """The part of the owner ``service_name``; services without traffic have no host."""
     known = {backend.revision: backend for backend in backends}
@@ -93,7 +96,7 @@ def _front(
     service_name: str,
     namespace: str,
     routed: Sequence[Routed],
-    known: Mapping[str, envoy.Backend],
+    known: Mapping[str, upstreams.Backend],
 ) -> envoy.Host | None:
     """The InferenceService's own host: it leads to the transformer, else to the predictor."""
     by_component = {each.component: each for each in routed}
@@ -120,7 +123,7 @@ def _host(
 
 
 def _split(
-    each: Routed, known: Mapping[str, envoy.Backend], traffic: Iterable[Mapping[str, Any]]
+    each: Routed, known: Mapping[str, upstreams.Backend], traffic: Iterable[Mapping[str, Any]]
 ) -> envoy.Split | None:
     """The weights by backend; targets on the same revision are added up."""
     shares: dict[str, int] = {}

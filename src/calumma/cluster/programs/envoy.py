@@ -16,18 +16,17 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from calumma.cluster.programs import program as programs
-
-Resource = dict[str, Any]
+from calumma.cluster.programs import upstreams
+from calumma.cluster.programs.upstreams import Resource
 
 GATEWAY = "gateway"
 ADMIN = "admin"
 LISTENERS = "lds.json"
 CLUSTERS = "cds.json"
 
-_API = "type.googleapis.com/envoy"
 _PREVIOUS = "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 _BUCKETS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000, 5000, 15000)
 _KEPT_STATISTICS = (
@@ -36,41 +35,10 @@ _KEPT_STATISTICS = (
     r"server\.(live|state|uptime|memory_allocated)",
     r".*\.(version_text|update_rejected)",
 )
-_ANY_POD_WILL_DO = 100_000
-"""In percent: one ready pod of many takes everything before the gate takes a part of it."""
-
 _ATTEMPTS = 4
 """A request whose pod dies is repeated this often: at another pod, or at the gate, where it waits.
 
 Bounded, because the request may be what killed the pod."""
-
-_IDLE = "30s"
-"""Shorter than any server's own keep-alive here, so that no request meets a closing connection."""
-
-
-@dataclass(frozen=True)
-class Backend:
-    """The pods of one revision. ``endpoints`` are loopback ports; ``http2`` speaks h2c to them.
-
-    ``draining`` ones finish what they have and get nothing new. ``gate`` is the port where requests
-    wait for a pod, 0 for none: it is the last resort or, where the revision is ``limited`` in its
-    requests at a time, the only way.
-    """
-
-    namespace: str
-    service: str
-    component: str
-    revision: str
-    endpoints: tuple[int, ...]
-    http2: bool = False
-    draining: tuple[int, ...] = ()
-    gate: int = 0
-    limited: bool = False
-
-    @property
-    def name(self) -> str:
-        """Envoy's name for it, from which Prometheus takes the four labels."""
-        return "/".join((self.namespace, self.service, self.component, self.revision))
 
 
 @dataclass(frozen=True)
@@ -118,7 +86,7 @@ class Gateway:
     statistics_port: int
     hosts: tuple[Host, ...] = ()
     entrances: tuple[Entrance, ...] = ()
-    backends: tuple[Backend, ...] = ()
+    backends: tuple[upstreams.Backend, ...] = ()
 
 
 def revision_header(component: str) -> str:
@@ -143,10 +111,11 @@ def program(binary: Path, bootstrap_file: Path, directory: Path, workers: int) -
 
 def bootstrap(directory: Path, admin_socket: Path) -> Resource:
     """The static configuration: where the files are, and an admin socket of the file system."""
-
+    pipe = {"path": str(admin_socket)}
+    admin = {"endpoint": {"address": {"pipe": pipe}}}
     return {
         "node": {"id": "calumma", "cluster": "calumma"},
-        "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
+        "admin": {"address": {"pipe": {**pipe, "mode": 0o600}}},
         "dynamic_resources": {
             "lds_config": _watched(directory / LISTENERS),
             "cds_config": _watched(directory / CLUSTERS),
@@ -156,7 +125,10 @@ def bootstrap(directory: Path, admin_socket: Path) -> Resource:
                 {
                     "name": ADMIN,
                     "type": "STATIC",
-                    "load_assignment": _assignment(ADMIN, [{"pipe": {"path": str(admin_socket)}}]),
+                    "load_assignment": {
+                        "cluster_name": ADMIN,
+                        "endpoints": [{"lb_endpoints": [admin]}],
+                    },
                 }
             ]
         },
@@ -207,7 +179,7 @@ def files(gateway: Gateway, directory: Path) -> Files:
     ]
     routes = [_gateway_routes(gateway.hosts), *map(_entrance_routes, gateway.entrances)]
     clusters = [
-        _cluster(each, _watched(directory / _endpoints_file(each.name)))
+        upstreams.cluster(each, _watched(directory / _endpoints_file(each.name)))
         for each in gateway.backends
     ]
     return Files(
@@ -234,18 +206,10 @@ def _routes(routes: Resource) -> File:
     return File(_routes_file(name), content, f"http.{name}.rds.{name}.version_text")
 
 
-def _endpoints(backend: Backend) -> File:
-    first = [_endpoint(port) for port in backend.endpoints if not backend.limited]
-    first += [{**_endpoint(port), "health_status": "DRAINING"} for port in backend.draining]
-    assignment: Resource = {
-        "cluster_name": backend.name,
-        "endpoints": [{"lb_endpoints": first}],
-        "policy": {"overprovisioning_factor": _ANY_POD_WILL_DO},
-    }
-    if backend.gate:
-        waiting = {"lb_endpoints": [_endpoint(backend.gate)], "priority": 1}
-        assignment["endpoints"].append(waiting)
-    content = _versioned([assignment], "config.endpoint.v3.ClusterLoadAssignment")
+def _endpoints(backend: upstreams.Backend) -> File:
+    content = _versioned(
+        [upstreams.assignment(backend)], "config.endpoint.v3.ClusterLoadAssignment"
+    )
     return File(_endpoints_file(backend.name), content, f"cluster.{backend.name}.version_text")
 
 
@@ -263,7 +227,7 @@ def _watched(path: Path) -> Resource:
 
 
 def _versioned(items: Sequence[Resource], kind: str) -> Resource:
-    typed = [{"@type": f"{_API}.{kind}", **item} for item in items]
+    typed = [{"@type": f"{upstreams.API}.{kind}", **item} for item in items]
     return {"version_info": _version(typed), "resources": typed}
 
 
@@ -282,11 +246,11 @@ def _listener(name: str, address: str, port: int, manager: Resource) -> Resource
 
 
 def _manager(name: str, routes: Resource) -> Resource:
-    router = f"{_API}.extensions.filters.http.router.v3.Router"
+    router = f"{upstreams.API}.extensions.filters.http.router.v3.Router"
     manager = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
     return {
         "typed_config": {
-            "@type": f"{_API}.{manager}",
+            "@type": f"{upstreams.API}.{manager}",
             "stat_prefix": name,
             "codec_type": "AUTO",
             "strip_any_host_port": True,
@@ -363,7 +327,10 @@ def _route(split: Split) -> Resource:
                 "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
                 "retry_priority": {
                     "name": "envoy.retry_priorities.previous_priorities",
-                    "typed_config": {"@type": f"{_API}.{_PREVIOUS}", "update_frequency": 1},
+                    "typed_config": {
+                        "@type": f"{upstreams.API}.{_PREVIOUS}",
+                        "update_frequency": 1,
+                    },
                 },
             },
         },
@@ -375,43 +342,3 @@ def _set(name: str, value: str) -> Resource:
         "header": {"key": name, "value": value},
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
     }
-
-
-def _cluster(backend: Backend, endpoints: Resource) -> Resource:
-    protocol: Resource = {"http_protocol_options": {}}
-    if backend.http2:
-        protocol = {"http2_protocol_options": {}}
-    common: Resource = {"idle_timeout": _IDLE}
-    if backend.limited:
-        common["max_requests_per_connection"] = 1
-    options = f"{_API}.extensions.upstreams.http.v3.HttpProtocolOptions"
-    return {
-        "name": backend.name,
-        "type": "EDS",
-        "connect_timeout": "2s",
-        "lb_policy": "LEAST_REQUEST",
-        "eds_cluster_config": {"eds_config": endpoints},
-        "circuit_breakers": {
-            "thresholds": [
-                {"max_connections": 4096, "max_pending_requests": 16384, "max_requests": 16384}
-            ]
-        },
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": options,
-                "explicit_http_config": protocol,
-                "common_http_protocol_options": common,
-            }
-        },
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-    }
-
-
-def _assignment(name: str, addresses: Iterable[Resource]) -> Resource:
-    endpoints = [{"endpoint": {"address": address}} for address in addresses]
-    return {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}
-
-
-def _endpoint(port: int) -> Resource:
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-    return {"endpoint": {"address": address}}

@@ -15,7 +15,7 @@ import pytest
 
 from calumma import errors
 from calumma.cluster.node import gateway as gateway_room
-from calumma.cluster.programs import envoy
+from calumma.cluster.programs import envoy, upstreams
 
 
 def free_port() -> int:
@@ -63,7 +63,7 @@ class Running:
 
     def describe(self, *shares: tuple[Server, int], entrance: int | None = None) -> envoy.Gateway:
         backends = tuple(
-            envoy.Backend("default", "digits", "predictor", server.name, (server.port,))
+            upstreams.Backend("default", "digits", "predictor", server.name, (server.port,))
             for server, _ in shares
         )
         weights = tuple(

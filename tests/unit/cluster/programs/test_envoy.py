@@ -6,13 +6,13 @@ import dataclasses
 import json
 from pathlib import Path
 
-from calumma.cluster.programs import envoy
+from calumma.cluster.programs import envoy, upstreams
 
 GOLDEN = Path(__file__).parent / "golden"
 DIRECTORY = Path("/calumma/envoy")
 
 STABLE, CANARY = (
-    envoy.Backend("default", "digits", "predictor", f"digits-predictor-0000{number}", (port,))
+    upstreams.Backend("default", "digits", "predictor", f"digits-predictor-0000{number}", (port,))
     for number, port in ((1, 20001), (2, 20002))
 )
 SPLIT = envoy.Split("predictor", ((CANARY.name, 10), (STABLE.name, 90)), 300.0)
