@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -167,7 +168,7 @@ def test_whatever_is_killed_whenever(cluster: Cluster) -> None:
                 split = rollout.settled()
                 cluster.until(
                     f"converged to {split} after {killed[0]} (crash {number}, seed {SEED})",
-                    lambda split=split, killed=killed: converged(cluster, split, killed),
+                    functools.partial(converged, cluster, split, killed),
                 )
             kind = kind_of(killed[0])
             seen[kind] += 1
