@@ -25,7 +25,7 @@ from calumma.cluster.node import client
 from calumma.models import digits
 
 MANIFESTS = measuring.ROOT / "inferenceservices/digits"
-CONTROL_PLANE = ("supervisor", "api", "agent")
+CONTROL_PLANE = ("supervisor", "api", "agent", "activator")
 BESIDE = ("envoy", "prometheus")
 CANARY = 99
 """A share by which nearly the first request shows the change, without a promotion."""

@@ -26,7 +26,7 @@ def main() -> int:
         "CALUMMA_SEED": str(options.seed),
     }
     test = str(measuring.ROOT / "tests/e2e/test_crashes.py")
-    command = (sys.executable, "-m", "pytest", "-q", "--log-cli-level=INFO", test)
+    command = (sys.executable, "-m", "pytest", "-q", test)
     done = subprocess.run(command, env=environment, cwd=measuring.ROOT, check=False)
     return done.returncode
 

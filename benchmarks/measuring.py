@@ -20,6 +20,7 @@ from calumma.cluster import conditions, layout, lifecycle, objects, preparation
 from calumma.cluster.node import client
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.objects import Object
+from calumma.cluster.programs import images
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -69,12 +70,17 @@ class Cluster(NamedTuple):
 
 
 @contextlib.contextmanager
-def cluster(claims: Mapping[str, Path]) -> Iterator[Cluster]:
-    """A cluster in a temporary home, on free ports."""
+def cluster(claims: Mapping[str, Path], rows: Sequence[images.Row] = ()) -> Iterator[Cluster]:
+    """A cluster in a temporary home, on free ports; ``rows`` are further images."""
     with tempfile.TemporaryDirectory(prefix="calumma-") as folder:
         home = layout.Home(Path(folder))
         request = preparation.Request(
-            project=ROOT, gateway_port=0, api_port=0, prometheus_port=0, claims=claims
+            project=ROOT,
+            gateway_port=0,
+            api_port=0,
+            prometheus_port=0,
+            claims=claims,
+            images=rows,
         )
         try:
             yield Cluster(home, lifecycle.up(home, request, tell))

@@ -12,10 +12,10 @@ import asyncio
 import contextlib
 import functools
 import itertools
-import logging
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -23,13 +23,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import httpx
+import pytest
 
 from calumma import errors
 from calumma.cluster.node import client
 from calumma.load import users
 from support.cluster import Cluster, Object, condition, manifest, shares
-
-log = logging.getLogger(__name__)
 
 COUNT = int(os.environ.get("CALUMMA_CRASHES") or 10)
 SEED = int(os.environ.get("CALUMMA_SEED") or 3)
@@ -151,7 +150,7 @@ def all_run(cluster: Cluster) -> bool:
     return " waiting " not in words and own <= set(cluster.programs())
 
 
-def test_whatever_is_killed_whenever(cluster: Cluster) -> None:
+def test_whatever_is_killed_whenever(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(SEED)
     assert cluster.kubectl("apply", "-f", "-", document=manifest()).code == 0
     cluster.until_ready()
@@ -179,7 +178,10 @@ def test_whatever_is_killed_whenever(cluster: Cluster) -> None:
             assert set(writer.acknowledged) - stored(cluster) == set()
             cluster.until("without orphans", lambda: not orphans(cluster), 20)
     lost = writer.acknowledged - stored(cluster)
-    log.info("%d crashes with seed %d: %s", COUNT, SEED, dict(sorted(seen.items())))
-    log.info("%d acknowledged writes, %d lost", len(writer.acknowledged), len(lost))
-    log.info("%d requests answered; failed, by crash: %s", answered, failed or "none")
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{COUNT} crashes with seed {SEED}: {dict(sorted(seen.items()))}\n"
+            f"{len(writer.acknowledged)} acknowledged writes, {len(lost)} lost\n"
+            f"{answered} requests answered; failed ones by crash: {failed or 'none'}\n"
+        )
     assert not lost

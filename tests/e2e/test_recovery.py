@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from calumma.cluster import lifecycle
 from calumma.cluster.node import process
 from calumma.load import users
 from support.cluster import Cluster, condition, image, manifest, running, shares
@@ -167,3 +170,23 @@ def test_an_object_that_the_node_cannot_read_harms_no_other_service(
     assert shares(cluster.get()) == {"00002": 20, "00001": 80}
     assert cluster.kubectl(*as_node, "delete", "revision", "other-predictor-00009").code == 0
     assert cluster.kubectl("delete", "isvc", "other").code == 0
+
+
+def test_a_port_that_a_stranger_takes_meanwhile_is_given_up(digits_service: Cluster) -> None:
+    rows = asyncio.run(lifecycle.programs_of(digits_service.home))
+    (row,) = (each for each in rows if "transformer-00001" in each.wanted.name)
+    port = row.wanted.notes["ports"]["http"]
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kill(digits_service, "transformer-00001")
+        digits_service.until("taken", lambda: bound(stranger, port), pause=0)
+        stranger.listen()
+        digits_service.until("answers", lambda: answers(digits_service))
+
+
+def bound(stranger: socket.socket, port: int) -> bool:
+    try:
+        stranger.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True

@@ -45,7 +45,7 @@ def up(
         if killed := process.kill_leftovers(home.path):
             tell(f"ended {killed} processes that an earlier cluster left behind")
         folders.clear_all(home)
-        settings = preparation.settle(request, tell)
+        settings = preparation.settle(home, request, tell)
         preparation.prepare(home, settings)
     try:
         process.launch(

@@ -48,8 +48,8 @@ class Request:
     images: Sequence[images.Row] = ()
 
 
-def settle(request: Request, tell: Tell) -> settings_room.Settings:
-    """The settings for a request; raises ConfigurationError or PortInUse."""
+def settle(home: layout.Home, request: Request, tell: Tell) -> settings_room.Settings:
+    """The settings of a home for a request; raises ConfigurationError or PortInUse."""
     for claim, folder in request.claims.items():
         if not folder.is_dir():
             raise errors.ConfigurationError(
@@ -58,7 +58,8 @@ def settle(request: Request, tell: Tell) -> settings_room.Settings:
     chosen: set[int] = set()
 
     def port(wanted: int, option: str, address: str = "127.0.0.1") -> int:
-        free = ports.Ports(lambda: chosen).free() if wanted == 0 else wanted
+        place = int(home.tag, 16)
+        free = ports.Ports(lambda: chosen, place).free() if wanted == 0 else wanted
         if not ports.is_free(free, address):
             raise errors.PortInUse(
                 f"Port {free} of {address} is in use by another program. Choose another one with "

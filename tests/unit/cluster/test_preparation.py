@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from calumma import errors
-from calumma.cluster import preparation
+from calumma.cluster import layout, preparation
 from calumma.cluster.node import settings
 
 
@@ -16,7 +16,7 @@ def settle(**options: object) -> tuple[settings.Settings, list[str]]:
     told: list[str] = []
     ports = {"gateway_port": 0, "api_port": 0, "prometheus_port": 0}
     request = preparation.Request(**{"project": Path(), **ports, **options})  # type: ignore[arg-type]
-    return preparation.settle(request, told.append), told
+    return preparation.settle(layout.Home(Path("/home/of/a/test")), request, told.append), told
 
 
 def test_ports_that_were_left_open_are_different() -> None:

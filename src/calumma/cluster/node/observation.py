@@ -39,6 +39,10 @@ class Programs:
     def __iter__(self) -> Iterator[Observed]:
         return iter(list(self._rows.values()))
 
+    def get(self, program: str) -> Observed | None:
+        """One program by its name."""
+        return self._rows.get(program)
+
     def of(self, owner: owners.Owner) -> dict[str, Observed]:
         """The programs of one owner by name."""
         return {

@@ -1,7 +1,8 @@
 """Loopback ports for pods: free now, and not given twice.
 
 They come from below the range that the kernel gives to outgoing connections, so that none of
-those can take a port between our choice and the program's ``bind``.
+those can take a port between our choice and the program's ``bind``. Clusters of different homes
+begin at different places, so that one does not take the port of a program that the other restarts.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ FIRST, LAST = 20000, 32000
 
 
 class Ports:
-    """Gives ports in turn; ``taken`` tells those that programs have already."""
+    """Gives ports in turn; ``taken`` tells those that programs have already.
 
-    def __init__(self, taken: Callable[[], Iterable[int]]) -> None:
+    ``place`` is any number: it says where in the range to begin.
+    """
+
+    def __init__(self, taken: Callable[[], Iterable[int]], place: int = 0) -> None:
         self._taken = taken
-        self._next = FIRST
+        self._next = FIRST + place % (LAST - FIRST)
 
     def free(self) -> int:
         """A free port; raises PortInUse when there is none."""

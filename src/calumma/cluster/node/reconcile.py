@@ -96,7 +96,7 @@ class Reconciler:
     ports: ports.Ports = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ports = ports.Ports(self._taken_ports)
+        self.ports = ports.Ports(self._taken_ports, int(self.home.tag, 16))
 
     async def reconcile(self, owner: owners.Owner) -> None:
         """Bring one owner to what it should be, as far as that is possible now."""
@@ -153,6 +153,7 @@ class Reconciler:
                 folders.prepare(wanted)
                 self.programs.take(wanted.name, await self.supervisor.put(wanted))
                 again = True
+        again |= await self._yield_ports(made)
         try:
             await self.activator.put(str(owner), made.gates, closing=False)
             again |= await self.traffic.apply(owner, made.part, made.traffic)
@@ -200,6 +201,20 @@ class Reconciler:
             case "delete":
                 await self.api.delete(write.resource, write.object)
                 return None
+
+    async def _yield_ports(self, made: plan.Plan) -> bool:
+        """Forget programs that fail because a stranger has their port; others follow elsewhere."""
+        yielded = False
+        for wanted in made.start:
+            row = self.programs.get(wanted.name)
+            if row is None or row.backoff == 0:
+                continue
+            lost = [p for p in wanted.notes.get("ports", {}).values() if not ports.is_free(p)]
+            if lost:
+                log.warning("%s cannot have port %s and gets others", wanted.name, lost)
+                await self.supervisor.stop(wanted.name)
+                yielded = True
+        return yielded
 
     async def _stop(self, owner: owners.Owner, made: plan.Plan) -> None:
         """Stop programs that have no request any more; look again for the others."""

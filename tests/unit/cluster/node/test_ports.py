@@ -24,3 +24,9 @@ def test_a_port_that_somebody_listens_on_is_not_free() -> None:
         port = server.getsockname()[1]
         assert not ports.is_free(port)
     assert ports.is_free(port)
+
+
+def test_two_homes_begin_at_different_places_of_the_range() -> None:
+    one, other = (ports.Ports(lambda: (), place).free() for place in (10, 7_000_000_011))
+    assert abs(one - other) > 20
+    assert ports.FIRST <= other < ports.LAST
