@@ -23,6 +23,9 @@ from calumma.cluster.programs import program as programs
 
 MOUNT = PurePosixPath("/mnt/models")
 
+BACKENDS = {"onnxruntime": (), "pytorch": ("signature", "torchscript")}
+"""Triton backends of our own, and the modules that each has beside its ``model.py``."""
+
 _REPOSITORY = ("model-store", "model-repository")
 
 # Set here for every pod; what the arguments say about them is about the container's network.
@@ -40,7 +43,7 @@ _REFUSED = {
     "allow-vertex-ai": "it opens a port that the gateway does not know",
     "grpc-use-ssl": "the gateway reaches pods in plain text on loopback",
     "grpc-use-ssl-mutual": "the gateway reaches pods in plain text on loopback",
-    "backend-directory": "the cluster provides the backends, onnxruntime and python",
+    "backend-directory": f"the cluster provides the backends: {', '.join(BACKENDS)}, python",
     "repoagent-directory": "the nvidia-pytriton wheel has no repository agents",
     "cache-directory": "the cluster provides the caches",
 }
@@ -78,8 +81,13 @@ def backend_links() -> Mapping[str, Path]:
             server / "backends/python/triton_python_backend_utils.py"
         ),
         f"python/{stub}": server / "python_backend_stubs" / version / stub,
-        "onnxruntime/model.py": Path(__file__).parent / "backends/onnxruntime/model.py",
     }
+    own = Path(__file__).parent / "backends"
+    for backend, beside in BACKENDS.items():
+        links[f"{backend}/model.py"] = own / backend / "model.py"
+        links[f"{backend}/calumma_batching.py"] = own / "batching.py"
+        for name in beside:
+            links[f"{backend}/calumma_{name}.py"] = own / backend / f"{name}.py"
     if not links[f"python/{stub}"].is_file():
         known = ", ".join(sorted(path.name for path in (server / "python_backend_stubs").iterdir()))
         raise errors.ConfigurationError(

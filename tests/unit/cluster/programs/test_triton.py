@@ -127,6 +127,11 @@ def test_every_file_of_the_backend_directory_is_installed() -> None:
         "python/triton_python_backend_utils.py",
         "python/triton_python_backend_stub",
         "onnxruntime/model.py",
+        "onnxruntime/calumma_batching.py",
+        "pytorch/model.py",
+        "pytorch/calumma_batching.py",
+        "pytorch/calumma_signature.py",
+        "pytorch/calumma_torchscript.py",
     }
     assert all(path.is_file() for path in links.values())
 

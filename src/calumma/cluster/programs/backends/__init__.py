@@ -1,1 +1,1 @@
-"""Triton backends of our own, one folder each, as Triton finds them in a backend directory."""
+"""Triton backends of our own, one folder each, and :mod:`batching`, which they share."""

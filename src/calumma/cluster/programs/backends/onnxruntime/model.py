@@ -8,22 +8,26 @@ container is served as it is. It follows NVIDIA's backend in what it completes
 threads are shared between the instances of a model instead of one pool of all cores for each.
 
 Guarantees: a model that cannot be served fails its load with a sentence; a request that cannot be
-served gets its own error, and those batched with it their answers. It imports numpy, onnxruntime
-and Triton's module only, because Triton loads it in a process of its own, without Calumma.
-:mod:`calumma.cluster.programs.triton` places it.
+served gets its own error, and those batched with it their answers. It imports onnxruntime and
+Triton's module only, because Triton loads it in a process of its own, without Calumma.
+:mod:`calumma.cluster.programs.backends.batching` is the part that all backends share.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
+
+if TYPE_CHECKING:
+    from calumma.cluster.programs.backends import batching
+else:
+    import calumma_batching as batching
 
 # ONNX's element types, as onnxruntime writes them, and Triton's. Bfloat16 is absent: numpy has no
 # such type, so Triton's Python backend cannot carry it.
@@ -67,12 +71,6 @@ ACCELERATORS = {
 # NVIDIA's default of ``--backend-config=onnxruntime,default-max-batch-size``.
 DEFAULT_MAX_BATCH_SIZE = 4
 
-Arrays = dict[str, "np.ndarray[Any, Any]"]
-
-
-class Refused(Exception):
-    """A model, or a request, that this backend cannot serve; the message is a sentence."""
-
 
 class Tensor(NamedTuple):
     """An input or output of the ONNX graph; a dimension of -1 is free."""
@@ -80,24 +78,6 @@ class Tensor(NamedTuple):
     name: str
     type: str
     dims: tuple[int, ...]
-
-
-class Job(NamedTuple):
-    """One request of an execution: its place in the batch, its inputs and what it asks for."""
-
-    place: int
-    inputs: Arrays
-    outputs: tuple[str, ...]
-
-    @property
-    def rows(self) -> int:
-        """How many rows of the batch the request brings."""
-        return len(next(iter(self.inputs.values()))) if self.inputs else 1
-
-    @property
-    def signature(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """What requests must have in common to run as one: inputs and their shapes."""
-        return tuple(sorted((name, array.shape[1:]) for name, array in self.inputs.items()))
 
 
 class TritonPythonModel:
@@ -117,13 +97,13 @@ class TritonPythonModel:
         options.graph_optimization_level = LEVELS[2]  # only the signature is read
         session = _session(_model_file(), options, ["CPUExecutionProvider"])
         inputs, outputs = _tensors(session.get_inputs()), _tensors(session.get_outputs())
-        batching = all(tensor.dims[:1] == (-1,) for tensor in (*inputs, *outputs))
-        if batching:
+        batches = all(tensor.dims[:1] == (-1,) for tensor in (*inputs, *outputs))
+        if batches:
             config.set_max_batch_size(given["max_batch_size"] or DEFAULT_MAX_BATCH_SIZE)
             if "sequence_batching" not in given and given["max_batch_size"] != 1:
                 config.set_dynamic_batching()
         elif given["max_batch_size"]:
-            raise Refused(
+            raise batching.Refused(
                 f"Model '{given['name']}' asks for max_batch_size {given['max_batch_size']}, but "
                 "its ONNX file has a tensor whose first dimension is fixed; export it with a "
                 "free batch dimension, or set max_batch_size: 0."
@@ -133,14 +113,14 @@ class TritonPythonModel:
             (config.add_output, given["output"], outputs),
         ):
             for tensor in () if present else tensors:
-                dims = list(tensor.dims[1:] if batching else tensor.dims) or [1]
+                dims = list(tensor.dims[1:] if batches else tensor.dims) or [1]
                 add({"name": tensor.name, "data_type": tensor.type, "dims": dims})
         return config
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Open the ONNX file of this version; Triton calls it once."""
         config = json.loads(args["model_config"])
-        _refuse_what_is_not_built(config)
+        batching.refuse_what_is_not_built(config, "onnxruntime")
         folder = Path(args["model_repository"]) / args["model_version"]
         file = folder / (config["default_model_filename"] or "model.onnx")
         kind, device = args["model_instance_kind"], args["model_instance_device_id"]
@@ -153,73 +133,26 @@ class TritonPythonModel:
         self.ranks = {tensor.name: len(tensor.dims) for tensor in inputs}
         self.strings = {tensor.name for tensor in inputs if tensor.type == "TYPE_STRING"}
         self.output_ranks = _match(config, "output", _tensors(self.session.get_outputs()))
-        self.batched = config["max_batch_size"] > 0
+        batched = config["max_batch_size"] > 0
+        self.executor = batching.Executor(self._read, self._run, batched)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer each request: those of one signature run as one batch."""
-        responses: list[Any] = [None] * len(requests)
-        groups: dict[Any, list[Job]] = {}
-        for place, request in enumerate(requests):
-            try:
-                job = self._job(place, request)
-            except Refused as refusal:
-                responses[place] = _error(refusal)
-            else:
-                groups.setdefault(job.signature if self.batched else place, []).append(job)
-        for jobs in groups.values():
-            for place, response in self._answer(jobs):
-                responses[place] = response
-        return responses
+        return self.executor.execute(requests)
 
-    def _job(self, place: int, request: Any) -> Job:
-        inputs = {tensor.name(): self._input(tensor) for tensor in request.inputs()}
-        return Job(place, inputs, tuple(request.requested_output_names()))
-
-    def _input(self, tensor: Any) -> np.ndarray[Any, Any]:
+    def _read(self, tensor: Any) -> batching.Array:
         name, array = tensor.name(), tensor.as_numpy()
         if array.ndim == self.ranks[name] + 1 and array.shape[-1] == 1:
             # Triton has no scalars: a batch of them is configured as ``dims: [1]``.
             array = array.reshape(array.shape[:-1])
-        if name not in self.strings:
-            return array  # type: ignore[no-any-return]
-        try:
-            texts = [text.decode() for text in array.ravel()]
-        except UnicodeDecodeError as error:
-            raise Refused(f"Input '{name}' holds bytes that are not UTF-8: {error}.") from None
-        return np.array(texts, dtype=np.object_).reshape(array.shape)
+        return batching.texts(name, array) if name in self.strings else array
 
-    def _answer(self, jobs: list[Job]) -> Iterator[tuple[int, Any]]:
-        wanted = sorted({name for job in jobs for name in job.outputs})
-        inputs = {
-            name: array if len(jobs) == 1 else np.concatenate([job.inputs[name] for job in jobs])
-            for name, array in jobs[0].inputs.items()
+    def _run(self, inputs: batching.Arrays, wanted: Sequence[str]) -> batching.Arrays:
+        results = dict(zip(wanted, self.session.run(wanted, inputs), strict=True))
+        return {
+            name: array.reshape(*array.shape, 1) if array.ndim < self.output_ranks[name] else array
+            for name, array in results.items()
         }
-        try:
-            results = dict(zip(wanted, self.session.run(wanted, inputs), strict=True))
-        except Exception as error:  # whatever onnxruntime raises is this batch's, not the server's
-            if len(jobs) == 1:
-                yield jobs[0].place, _error(error)
-            else:
-                for job in jobs:
-                    yield from self._answer([job])
-            return
-        start = 0
-        for job in jobs:
-            rows = slice(start, start + job.rows) if len(jobs) > 1 else ...
-            yield job.place, self._response({name: results[name][rows] for name in job.outputs})
-            start += job.rows
-
-    def _response(self, outputs: Arrays) -> Any:
-        tensors = []
-        for name, array in outputs.items():
-            if array.ndim < self.output_ranks[name]:
-                array = array.reshape(*array.shape, 1)
-            tensors.append(pb_utils.Tensor(name, array))
-        return pb_utils.InferenceResponse(output_tensors=tensors)
-
-
-def _error(error: Exception) -> Any:
-    return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(str(error)))
 
 
 def _model_file() -> Path:
@@ -242,13 +175,13 @@ def _session(file: Path, options: Any, providers: Sequence[Any]) -> Any:
     if file.is_dir():  # a model with external data
         file = file / file.name
     if not file.is_file():
-        raise Refused(f"There is no ONNX file at {file}.")
+        raise batching.Refused(f"There is no ONNX file at {file}.")
     if not file.stat().st_size:
-        raise Refused(f"The ONNX file {file} is empty.")
+        raise batching.Refused(f"The ONNX file {file} is empty.")
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=list(providers))
     except Exception as error:
-        raise Refused(f"onnxruntime cannot load {file}: {_reason(error)}") from None
+        raise batching.Refused(f"onnxruntime cannot load {file}: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
@@ -260,7 +193,7 @@ def _tensors(arguments: Iterable[Any]) -> list[Tensor]:
     tensors = []
     for argument in arguments:
         if argument.type not in TYPES:
-            raise Refused(
+            raise batching.Refused(
                 f"Tensor '{argument.name}' is a {argument.type}, which Triton's Python backend "
                 f"cannot carry; it carries {', '.join(TYPES)}."
             )
@@ -278,10 +211,10 @@ def _match(config: Mapping[str, Any], kind: str, tensors: list[Tensor]) -> dict[
         name, type_ = entry["name"], entry["data_type"]
         says = f"Model '{config['name']}' configures {kind} '{name}'"
         if name not in known:
-            raise Refused(f"{says}; its ONNX file has {', '.join(known)}.")
+            raise batching.Refused(f"{says}; its ONNX file has {', '.join(known)}.")
         tensor = known[name]
         if tensor.type != type_:
-            raise Refused(f"{says} as {type_}; its ONNX file has {tensor.type}.")
+            raise batching.Refused(f"{says} as {type_}; its ONNX file has {tensor.type}.")
         dims = [int(dim) for dim in entry.get("reshape", {}).get("shape", entry["dims"])]
         shape = [*batch, *dims]
         scalar = len(shape) == len(tensor.dims) + 1 and shape[-1] == 1
@@ -290,7 +223,7 @@ def _match(config: Mapping[str, Any], kind: str, tensors: list[Tensor]) -> dict[
             for one, other in zip(shape, tensor.dims, strict=True)
         )
         if not scalar and not same:
-            raise Refused(
+            raise batching.Refused(
                 f"{says} with shape {shape}{' (the first is the batch)' if batch else ''}; its "
                 f"ONNX file has {list(tensor.dims)}."
             )
@@ -302,38 +235,27 @@ def _refuse_missing_inputs(config: Mapping[str, Any], inputs: list[Tensor]) -> N
     configured = {entry["name"] for entry in config["input"]}
     missing = [tensor.name for tensor in inputs if tensor.name not in configured]
     if missing and "sequence_batching" not in config:  # which has inputs of its own
-        raise Refused(
+        raise batching.Refused(
             f"Model '{config['name']}' does not configure input '{missing[0]}', which its ONNX "
             "file needs."
-        )
-
-
-def _refuse_what_is_not_built(config: Mapping[str, Any]) -> None:
-    ragged = any(tensor.get("allow_ragged_batch") for tensor in config["input"])
-    if ragged or config.get("batch_input") or config.get("batch_output"):
-        raise Refused(
-            f"Model '{config['name']}' asks for ragged batching, which this onnxruntime backend "
-            "does not have; remove allow_ragged_batch, batch_input and batch_output."
         )
 
 
 def _options_of(config: Mapping[str, Any]) -> Any:
     """Session options from NVIDIA's parameters and ``optimization { graph { level } }``.
 
-    A thread count of 0, or none, is the machine's cores divided by the instances of the model:
-    each instance is a process, and several pools of all cores would only take turns. For the
-    same reason, threads that wait do not spin.
+    A thread count of 0, or none, is this instance's share of the machine's cores. Threads that
+    wait do not spin: there are other processes.
     """
-    parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
+    parameters = batching.parameters(config)
     options = _options()
     level = int(config["optimization"].get("graph", {}).get("level", 0))
     options.graph_optimization_level = _choice(config, "optimization.graph.level", level, LEVELS)
-    mode = _count(config, parameters, "execution_mode")
+    mode = batching.count(config, "execution_mode")
     options.execution_mode = _choice(config, "execution_mode", mode, MODES)
-    instances = sum(int(group["count"]) for group in config["instance_group"])
-    share = max(1, len(os.sched_getaffinity(0)) // max(1, instances))
-    options.intra_op_num_threads = _count(config, parameters, "intra_op_thread_count") or share
-    options.inter_op_num_threads = _count(config, parameters, "inter_op_thread_count") or share
+    share = batching.threads(config)
+    options.intra_op_num_threads = batching.count(config, "intra_op_thread_count") or share
+    options.inter_op_num_threads = batching.count(config, "inter_op_thread_count") or share
     options.enable_cpu_mem_arena = parameters.get("enable_mem_arena") != "0"
     options.enable_mem_pattern = parameters.get("enable_mem_pattern") != "0"
     entries = {"session.intra_op.allow_spinning": "0", "session.inter_op.allow_spinning": "0"}
@@ -343,18 +265,9 @@ def _options_of(config: Mapping[str, Any]) -> Any:
     return options
 
 
-def _count(config: Mapping[str, Any], parameters: Mapping[str, str], key: str) -> int:
-    text = parameters.get(key, "0")
-    if not text.strip().isdecimal():
-        raise Refused(
-            f"Model '{config['name']}' sets parameter {key} to '{text}'; it takes a number from 0."
-        )
-    return int(text)
-
-
 def _choice(config: Mapping[str, Any], key: str, value: int, choices: Mapping[int, Any]) -> Any:
     if value not in choices:
-        raise Refused(
+        raise batching.Refused(
             f"Model '{config['name']}' sets {key} to {value}; it takes "
             f"{', '.join(map(str, choices))}."
         )
@@ -386,7 +299,7 @@ def _accelerator(entry: Mapping[str, Any], own: Mapping[str, str]) -> tuple[str,
     name, options = entry["name"], dict(own)
     if name not in ACCELERATORS:
         known = ", ".join(ACCELERATORS)
-        raise Refused(f"Execution accelerator '{name}' is unknown; known are {known}.")
+        raise batching.Refused(f"Execution accelerator '{name}' is unknown; known are {known}.")
     for key, value in entry.get("parameters", {}).items():
         if name == "tensorrt" and key == "precision_mode":
             options[f"trt_{value.lower()}_enable"] = "1"

@@ -1,0 +1,1 @@
+"""The pytorch backend: Triton loads ``model.py``, in a process of its own."""
