@@ -237,6 +237,7 @@ def _container(
     }
     program = container.program(each, match, place, cluster)
     triton = match.kind == "triton"
+    endpoint = _endpoint(pod, each, match, own)
     return Wanted(
         name=pod.program_name(each["name"]),
         argv=program.argv,
@@ -248,9 +249,9 @@ def _container(
             **_notes(pod, each["name"]),
             "kind": match.kind,
             "ports": vars(own),
-            "endpoint": _endpoint(pod, each, own),
+            "endpoint": endpoint,
             "http2": pod.http2,
-            "probe": _probe(each, match, own),
+            "probe": _probe(each, match, own, endpoint),
             "metrics": _metrics_port(match, own),
         },
     )
@@ -266,22 +267,32 @@ def _notes(pod: Pod, container_name: str) -> dict[str, Any]:
     }
 
 
-def _probe(each: Mapping[str, Any], match: images.Match, own: container.Ports) -> dict[str, Any]:
-    """How readiness is found out: the container's own HTTP probe, Triton's, or a connection."""
+def _probe(
+    each: Mapping[str, Any], match: images.Match, own: container.Ports, endpoint: int | None
+) -> dict[str, Any]:
+    """How readiness is found out: the container's own HTTP probe, Triton's, or a connection.
+
+    A connection is to the port that takes requests, where there is one, as Knative's probe is.
+    """
     declared = objects.dig(each, "readinessProbe", "httpGet", "path")
     if declared:
         return {"port": own.http, "path": declared}
     if match.kind == "triton":
         controlled = any("--model-control-mode" in word for word in each.get("args") or [])
         return {"port": own.http, "path": "/v2/health/ready", "crew": not controlled}
-    return {"port": own.http, "path": None}
+    return {"port": endpoint or own.http, "path": None}
 
 
-def _endpoint(pod: Pod, each: Mapping[str, Any], own: container.Ports) -> int | None:
-    """The port that takes requests, when this is the container that does."""
+def _endpoint(
+    pod: Pod, each: Mapping[str, Any], match: images.Match, own: container.Ports
+) -> int | None:
+    """The port that takes requests, when this is the container that does.
+
+    A plain program has one port, whatever it speaks there; the others have one for gRPC.
+    """
     if each["name"] != pod.entrance:
         return None
-    return own.grpc if pod.http2 else own.http
+    return own.grpc if pod.http2 and match.kind != "plain" else own.http
 
 
 def _metrics_port(match: images.Match, own: container.Ports) -> int | None:
