@@ -19,8 +19,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import tritonclient.http as triton_http
-from grpc import StatusCode  # type: ignore[import-untyped]
-from grpc.aio import AioRpcError  # type: ignore[import-untyped]
+from grpc import StatusCode
+from grpc.aio import AioRpcError
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -89,6 +89,10 @@ class Gateway:
     backends: tuple[upstreams.Backend, ...] = ()
 
 
+UNKNOWN_HOST = "x-calumma-unknown-host"
+"""The response header by which the gateway says that no service has this host name."""
+
+
 def revision_header(component: str) -> str:
     """The response header that names the revision of a component which answered."""
     return f"x-calumma-{component}-revision"
@@ -282,6 +286,7 @@ def _gateway_routes(hosts: Iterable[Host]) -> Resource:
     unknown = {
         "name": "unknown",
         "domains": ["*"],
+        "response_headers_to_add": [_set(UNKNOWN_HOST, "true")],
         "routes": [
             {
                 "match": {"prefix": "/"},
