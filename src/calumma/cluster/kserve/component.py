@@ -10,7 +10,7 @@ from typing import Any
 
 from calumma.cluster import objects
 from calumma.cluster.knative import revision
-from calumma.cluster.kserve import predictor, storage_paths, traffic, vocabulary
+from calumma.cluster.kserve import injection, predictor, storage_paths, traffic, vocabulary
 from calumma.cluster.objects import Object
 
 KPA = "kpa.autoscaling.knative.dev"
@@ -69,6 +69,7 @@ def _annotations(
         return {k: v for k, v in annotations.items() if k not in vocabulary.NOT_PROPAGATED}
 
     annotations = {**allowed(built.annotations), **allowed(objects.annotations_of(isvc))}
+    annotations.update(injection.as_annotations(spec))
     uri = storage_paths.single_uri(spec)
     if uri is not None:
         annotations[vocabulary.STORAGE_URI] = uri

@@ -8,10 +8,9 @@ Source: kserve ``controller/v1beta1/inferenceservice/controller.go``.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from calumma import errors
 from calumma.cluster import conditions, objects
@@ -19,6 +18,7 @@ from calumma.cluster.knative import route
 from calumma.cluster.kserve import (
     component,
     configuration,
+    injection,
     model_status,
     predictor,
     runtimes,
@@ -27,10 +27,6 @@ from calumma.cluster.kserve import (
     vocabulary,
 )
 from calumma.cluster.objects import Object
-
-_UNBUILT_FIELDS: Final = tuple(
-    itertools.product(("predictor", "transformer"), ("logger", "batcher"))
-)
 
 
 class Event(NamedTuple):
@@ -84,7 +80,7 @@ def decide(isvc: Object, world: World, now: str) -> Decision:
     services: dict[vocabulary.Component, Object] = {}
     events: list[Event] = []
     try:
-        _refuse_unbuilt(isvc, mode)
+        _refuse_unbuilt(isvc, mode, world.settings)
         if vocabulary.is_stopped(isvc):
             changing.stop(asked)
         else:
@@ -126,7 +122,7 @@ def _update_disabled(isvc: Object) -> bool:
     return annotations.get(vocabulary.DISABLE_AUTO_UPDATE) == "true" and ready
 
 
-def _refuse_unbuilt(isvc: Object, mode: str) -> None:
+def _refuse_unbuilt(isvc: Object, mode: str, settings: configuration.Configuration) -> None:
     if mode != "Knative":
         raise _unbuilt(
             isvc,
@@ -135,9 +131,12 @@ def _refuse_unbuilt(isvc: Object, mode: str) -> None:
         )
     if objects.dig(isvc, "spec", "explainer") is not None:
         raise _unbuilt(isvc, "spec.explainer does not run", "predictor and transformer do")
-    for path in _UNBUILT_FIELDS:
-        if objects.dig(isvc, "spec", *path) is not None:
-            raise _unbuilt(isvc, f"spec.{'.'.join(path)} does not run", "remove it")
+    for name in vocabulary.COMPONENTS:
+        spec = objects.dig(isvc, "spec", name, default={})
+        found = injection.unbuilt(spec, settings)
+        if found is not None:
+            what = f"spec.{name}.{found} does not run"
+            raise _unbuilt(isvc, what, "log to an http or https URL without it")
 
 
 def _unbuilt(isvc: Object, what: str, instead: str) -> errors.ReconcileFailed:

@@ -7,10 +7,11 @@ same plan made twice names the same things. Pure: folders, ports and what was ob
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from calumma import errors
 from calumma.cluster import layout, objects
 from calumma.cluster.knative import autoscaling
 from calumma.cluster.knative import revision as knative
-from calumma.cluster.kserve import vocabulary
+from calumma.cluster.kserve import configuration, injection, vocabulary
 from calumma.cluster.node import owners
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.record import Observed, Wanted
 from calumma.cluster.objects import Object
-from calumma.cluster.programs import container, images
+from calumma.cluster.programs import agent, container, images
 
 NODE = "calumma"
 ADDRESS = "127.0.0.1"
@@ -42,10 +43,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Pod:
-    """One pod of a revision, as it is planned."""
+    """One pod of a revision, as it is planned with KServe's settings."""
 
     revision: Object
     name: str
+    settings: configuration.Configuration = field(default_factory=dict)
 
     @property
     def namespace(self) -> str:
@@ -54,21 +56,24 @@ class Pod:
 
     @property
     def containers(self) -> Sequence[Object]:
-        """The containers of its template."""
-        found: Sequence[Object] = self.revision["spec"]["containers"]
-        return found
+        """The containers of its template, and KServe's agent where it has one."""
+        return injection.with_agent(self.name, self.revision, self.settings)
 
     @property
     def entrance(self) -> str:
-        """The name of the container that takes requests: the one with a port, else the main one."""
-        with_port = [each["name"] for each in self.containers if each.get("ports")]
-        names = [each["name"] for each in self.containers]
-        main = [name for name in names if name == vocabulary.MAIN_CONTAINER]
-        return str([*with_port, *main, *names][0])
+        """The name of the container that takes requests: the agent where there is one."""
+        last = self.containers[-1]
+        found = last if last["name"] == injection.AGENT else self.component
+        return str(found["name"])
+
+    @property
+    def component(self) -> Object:
+        """The container that answers requests."""
+        return injection.component_of(self.containers)
 
     @property
     def http2(self) -> bool:
-        """Whether that container speaks h2c, as a port named ``h2c`` says."""
+        """Whether these containers speak h2c, as a port named ``h2c`` says."""
         return any(
             port.get("name") == "h2c" for each in self.containers for port in each.get("ports", [])
         )
@@ -83,9 +88,9 @@ class Pod:
         return f"pods/{self.namespace}/{self.name}/{container_name}"
 
 
-def of(revision: Object, replicas: int) -> list[Pod]:
-    """The pods of a revision that should have this many."""
-    return [Pod(revision, name(revision, index)) for index in range(replicas)]
+def of(revision: Object, replicas: int, settings: configuration.Configuration) -> list[Pod]:
+    """The pods of a revision that should have this many, with KServe's settings."""
+    return [Pod(revision, name(revision, index), settings) for index in range(replicas)]
 
 
 def name(revision: Mapping[str, Any], index: int) -> str:
@@ -123,7 +128,11 @@ def programs(
     A program that is there already is asked for as it is, so that its ports stay. Raises
     ConfigurationError (the message for the person) when a container cannot run here.
     """
-    matches = [_match(each, machine.settings.images) for each in pod.containers]
+    missing = {
+        each["name"]: _match(each, machine.settings.images)
+        for each in pod.containers
+        if pod.program_name(each["name"]) not in observed
+    }
     wanted = []
     if pod.storage_uri is not None:
         initializer = pod.program_name(vocabulary.STORAGE_INITIALIZER)
@@ -131,13 +140,14 @@ def programs(
         wanted.append(present.wanted if present else _initializer(pod, machine))
         if present is None or present.state != "completed":
             return wanted
-    for each, match in zip(pod.containers, matches, strict=True):
+    for each in pod.containers:
         present = observed.get(pod.program_name(each["name"]))
         if present is not None:
             wanted.append(present.wanted)
         else:
             ports = container.Ports(free_port(), free_port(), free_port())
-            wanted.append(_container(pod, each, match, machine, ports))
+            match = missing[each["name"]]
+            wanted.append(_container(pod, each, match, machine, ports, wanted))
     return wanted
 
 
@@ -220,7 +230,9 @@ def _container(
     match: images.Match,
     machine: Machine,
     own: container.Ports,
+    others: Sequence[Wanted],
 ) -> Wanted:
+    """The program of one container; ``others`` are those of the containers before it."""
     revision_name = objects.name(pod.revision)
     service = objects.labels_of(pod.revision).get(knative.SERVICE_LABEL, "")
     place = container.Place(
@@ -235,7 +247,12 @@ def _container(
         "K_CONFIGURATION": service,
         "K_REVISION": revision_name,
     }
-    program = container.program(each, match, place, cluster)
+    if match.kind == "agent":
+        component = _ports_of(pod, pod.component["name"], others)
+        gateway = machine.settings.gateway
+        program = agent.program(each, match, own, component, gateway, grpc=pod.http2)
+    else:
+        program = container.program(each, match, place, cluster)
     triton = match.kind == "triton"
     endpoint = _endpoint(pod, each, match, own)
     return Wanted(
@@ -257,6 +274,18 @@ def _container(
     )
 
 
+def _ports_of(pod: Pod, container_name: str, programs: Sequence[Wanted]) -> container.Ports:
+    for wanted in programs:
+        if wanted.name == pod.program_name(container_name):
+            found = container.Ports(**wanted.notes["ports"])
+            plain = wanted.notes["kind"] == "plain"
+            return dataclasses.replace(found, grpc=found.http) if plain else found
+    raise errors.ConfigurationError(
+        f"pod {pod.name}: KServe's agent has no container before it that it could stand in front "
+        "of; KServe adds it where a component has a logger or a batcher"
+    )
+
+
 def _notes(pod: Pod, container_name: str) -> dict[str, Any]:
     """By which a program is found again: whose it is."""
     return {
@@ -274,9 +303,10 @@ def _probe(
 
     A connection is to the port that takes requests, where there is one, as Knative's probe is.
     """
-    declared = objects.dig(each, "readinessProbe", "httpGet", "path")
-    if declared:
-        return {"port": own.http, "path": declared}
+    declared = objects.dig(each, "readinessProbe", "httpGet", default={})
+    if declared.get("path"):
+        headers = {h["name"]: h["value"] for h in declared.get("httpHeaders") or []}
+        return {"port": own.http, "path": declared["path"], "headers": headers}
     if match.kind == "triton":
         controlled = any("--model-control-mode" in word for word in each.get("args") or [])
         return {"port": own.http, "path": "/v2/health/ready", "crew": not controlled}
@@ -297,7 +327,7 @@ def _endpoint(
 
 def _metrics_port(match: images.Match, own: container.Ports) -> int | None:
     """Where Prometheus finds metrics: Triton has a port for them, KServe's servers their own."""
-    return {"triton": own.metrics, "kserve": own.http, "plain": None}[match.kind]
+    return {"triton": own.metrics, "kserve": own.http}.get(match.kind)
 
 
 def _models(pod: Pod, home: layout.Home) -> Path:

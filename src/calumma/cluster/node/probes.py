@@ -25,6 +25,10 @@ FAILURES = 3
 """Failures in a row after which a ready container is not ready any more, Kubernetes' default."""
 
 
+USER_AGENT = "kube-probe/1.36"
+"""By which servers know the kubelet; some answer its probes otherwise than other requests."""
+
+
 class Prober:
     """Probes of all running containers.
 
@@ -42,7 +46,10 @@ class Prober:
         self._asked: dict[str, asyncio.Event] = {}
         # A kept connection would hold up a Triton that is asked to end.
         self._http = httpx.AsyncClient(
-            timeout=1.0, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+            timeout=1.0,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"User-Agent": USER_AGENT},
         )
 
     @property
@@ -115,7 +122,8 @@ class Prober:
             writer.close()
             return True
         try:
-            answer = await self._http.get(f"http://127.0.0.1:{probe['port']}{probe['path']}")
+            url = f"http://127.0.0.1:{probe['port']}{probe['path']}"
+            answer = await self._http.get(url, headers=probe.get("headers"))
         except httpx.HTTPError:
             return False
         return answer.is_success

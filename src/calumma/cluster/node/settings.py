@@ -37,6 +37,12 @@ class Settings:
         """The public domain with its port, unless that is HTTP's own."""
         return "localhost" if self.gateway_port == 80 else f"localhost:{self.gateway_port}"
 
+    @property
+    def gateway(self) -> str:
+        """Where this machine reaches the gateway, as ``host:port``."""
+        address = "127.0.0.1" if self.address in ("0.0.0.0", "::") else self.address
+        return f"{address}:{self.gateway_port}"
+
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self)

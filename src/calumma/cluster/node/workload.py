@@ -135,7 +135,8 @@ def _needed(world: World) -> list[Object]:
 
 def _active(world: World, revision: Object) -> Active:
     """The pods of a revision, their programs, and why there are none if that is so."""
-    planned = pods.of(revision, pods.replicas(revision, world.scales.get(objects.name(revision))))
+    count = pods.replicas(revision, world.scales.get(objects.name(revision)))
+    planned = pods.of(revision, count, world.settings)
     seen, wanted = [], []
     for pod in planned:
         refusal = None

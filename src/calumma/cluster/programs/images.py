@@ -12,12 +12,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal
 
 from calumma import errors
 
-Kind = Literal["triton", "kserve", "plain"]
-"""``kserve`` programs take ``--http_port`` and ``--grpc_port``; ``plain`` ones read ``PORT``."""
+Kind = Literal["triton", "kserve", "agent", "plain"]
+"""``kserve`` programs take ``--http_port`` and ``--grpc_port``, ``agent`` ones KServe's agent's
+arguments; ``plain`` ones read ``PORT``."""
+
+OFFERED: Final = ("triton", "kserve", "plain")
+"""The kinds that a person's row may have."""
 
 _TAG = re.compile(r"(@sha256:[0-9a-f]+|:[\w.\-]+)$")
 
@@ -45,11 +49,12 @@ class Match:
 
 
 def defaults(project: Path) -> tuple[Row, ...]:
-    """The rows that every cluster has: Triton's image, and ``calumma/<name>`` in a project."""
+    """The rows that every cluster has: Triton's image, ``calumma/<name>`` and KServe's agent."""
     folder = f"{project}/transformers/{{name}}"
     return (
         Row("nvcr.io/nvidia/tritonserver", "triton"),
         Row("calumma/*", "kserve", ("python", f"{folder}/main.py"), folder),
+        Row("kserve/agent", "agent", ("python", "-P", "-m", "calumma.sidecar")),
     )
 
 
@@ -105,8 +110,8 @@ def _row(entry: Any, where: str) -> Row:
     if not isinstance(command, list) or not all(isinstance(part, str) for part in command):
         raise errors.ConfigurationError(f"{where} has no `command`, a list of words.")
     kind = entry.get("kind", "plain")
-    if kind not in get_args(Kind):
+    if kind not in OFFERED:
         raise errors.ConfigurationError(
-            f"{where} has the kind {kind!r}; known are {', '.join(get_args(Kind))}."
+            f"{where} has the kind {kind!r}; known are {', '.join(OFFERED)}."
         )
     return Row(entry["image"], kind, tuple(command), str(entry.get("directory", "")))

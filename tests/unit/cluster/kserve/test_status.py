@@ -161,8 +161,12 @@ def test_a_removed_transformer_goes(serving: Simulation) -> None:
     ("component", "added", "named"),
     [
         ("explainer", {"containers": [{"name": "c", "image": "i"}]}, "spec.explainer"),
-        ("predictor", {"logger": {"mode": "all"}}, "spec.predictor.logger"),
-        ("transformer", {"batcher": {"maxBatchSize": 8}}, "spec.transformer.batcher"),
+        ("predictor", {"logger": {"mode": "all", "url": "s3://b"}}, "spec.predictor.logger.url"),
+        (
+            "transformer",
+            {"logger": {"mode": "all", "batchSize": 8}},
+            "transformer.logger.batchSize",
+        ),
     ],
 )
 def test_parts_that_do_not_run_here_are_refused_by_name(
@@ -171,7 +175,9 @@ def test_parts_that_do_not_run_here_are_refused_by_name(
     isvc = digits()
     isvc["spec"].setdefault(component, {}).update(added)
     simulation.apply(isvc)
-    assert f"{named} does not run" in simulation.events[-1].message
+    message = simulation.events[-1].message
+    assert named in message
+    assert "does not run" in message
 
 
 def pod(**status: object) -> Object:
