@@ -34,7 +34,7 @@ def notes(tmp_path: Path, image: str, *names: str, **more: Any) -> Any:
         lambda _: None,
         {},
     )
-    (pod,) = pods.of(revision, 1)
+    (pod,) = pods.of(revision, 1, {})
     free = iter((HTTP, GRPC, METRICS))
     (wanted,) = pods.programs(pod, machine, {}, lambda: next(free))
     return wanted.notes
