@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from calumma.cluster import objects
 from calumma.cluster.knative import revision, service
 from calumma.cluster.kserve import admission, configuration, controller, runtimes, vocabulary
 from calumma.cluster.objects import Object
+
+STARTED = datetime(2026, 1, 1, tzinfo=UTC)
+"""When a simulation begins; every pass takes a second."""
 
 BUNDLE = list(
     yaml.safe_load_all(Path(calumma.cluster.kserve.__file__).with_name("bundle.yaml").read_text())
@@ -94,7 +98,7 @@ class Simulation:
     def step(self) -> bool:
         """One pass of both controllers; whether anything changed."""
         self.clock += 1
-        now = f"2026-01-01T00:00:{self.clock:02d}Z" if self.clock < 60 else f"2026-{self.clock}"
+        now = (STARTED + timedelta(seconds=self.clock)).strftime("%Y-%m-%dT%H:%M:%SZ")
         before = copy.deepcopy((self.isvc, self.services, self.revisions, self.programmed))
         world = controller.World(
             services=self.services,
@@ -136,6 +140,7 @@ class Simulation:
             each["status"] = revision.status(each, scale, now)
         made = service.decide(wanted, own, self.programmed.get(name), "localhost:8080", now)
         if made.revision is not None:
+            made.revision["metadata"]["creationTimestamp"] = now
             self.revisions[objects.name(made.revision)] = made.revision
         if made.traffic is not None:
             self.programmed[name] = made.traffic

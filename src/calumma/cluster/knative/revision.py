@@ -7,8 +7,10 @@ form is a new revision all the same, because only the newest one is compared.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from calumma.cluster import conditions, objects
@@ -19,12 +21,21 @@ SERVICE_LABEL = "serving.knative.dev/service"
 CONFIGURATION_LABEL = "serving.knative.dev/configuration"
 GENERATION_LABEL = "serving.knative.dev/configurationGeneration"
 REVISION_LABEL = "serving.knative.dev/revision"
+PROGRESS_DEADLINE = "serving.knative.dev/progress-deadline"
+MIN_SCALE = "autoscaling.knative.dev/min-scale"
 SYSTEM_LABELS = frozenset({SERVICE_LABEL, CONFIGURATION_LABEL, GENERATION_LABEL})
 
 RESOURCES_AVAILABLE: Final = "ResourcesAvailable"
 CONTAINER_HEALTHY: Final = "ContainerHealthy"
 ACTIVE = "Active"
 DEPENDENTS = (RESOURCES_AVAILABLE, CONTAINER_HEALTHY)
+
+
+DEFAULT_PROGRESS_DEADLINE = 600.0
+"""Seconds that a revision has to become ready, Knative's and Kubernetes' default."""
+
+_DURATION_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION = re.compile(r"(?P<count>\d+\.?\d*|\.\d+)(?P<unit>ms|us|µs|ns|h|m|s)")
 
 
 @dataclass(frozen=True)
@@ -58,11 +69,44 @@ def image_missing(image: str, message: str) -> Problem:
     return Problem(CONTAINER_HEALTHY, "ContainerMissing", text)
 
 
-def never_scaled() -> Problem:
-    """No pod became ready within the progress deadline."""
-    return Problem(
-        RESOURCES_AVAILABLE, "ProgressDeadlineExceeded", "Initial scale was never achieved"
-    )
+def never_scaled(revision: Mapping[str, Any]) -> Problem:
+    """No pod became ready within the progress deadline.
+
+    A revision that always has a pod fails with its Deployment's message; one that may be scaled to
+    zero with the autoscaler's, which gives up on it.
+    """
+    text = "Initial scale was never achieved"
+    if objects.annotations_of(revision).get(MIN_SCALE, "0") != "0":
+        replica_set = objects.child_name(objects.name(revision), "-deployment")
+        text = f'ReplicaSet "{replica_set}" has timed out progressing.'
+    return Problem(RESOURCES_AVAILABLE, "ProgressDeadlineExceeded", text)
+
+
+def progress_deadline(revision: Mapping[str, Any]) -> float:
+    """Seconds from its creation that a revision has to become ready for the first time.
+
+    From the template's annotation ``serving.knative.dev/progress-deadline``, a duration in Go's
+    form such as ``20m`` or ``1h30m``; what is none counts as not given.
+    """
+    text = objects.annotations_of(revision).get(PROGRESS_DEADLINE, "")
+    parts = list(_DURATION.finditer(text))
+    if not parts or "".join(part[0] for part in parts) != text:
+        return DEFAULT_PROGRESS_DEADLINE
+    return sum(float(part["count"]) * _DURATION_UNITS[part["unit"]] for part in parts)
+
+
+def time_left(revision: Mapping[str, Any], now: str) -> float | None:
+    """Seconds until the progress deadline of a revision that was never ready and has not failed.
+
+    None for every other revision; 0 or less once the deadline has passed.
+    """
+    stored = objects.dig(revision, "status", "conditions", default=[])
+    ready = conditions.find(stored, conditions.READY) or {"status": "Unknown"}
+    created = objects.dig(revision, "metadata", "creationTimestamp")
+    if ready["status"] != "Unknown" or created is None:
+        return None
+    age = datetime.fromisoformat(now) - datetime.fromisoformat(created)
+    return progress_deadline(revision) - age.total_seconds()
 
 
 def generation(revision: Mapping[str, Any]) -> int:
@@ -123,7 +167,8 @@ def status(revision: Mapping[str, Any], scale: Scale, now: str) -> Object:
     """The revision's new status after what was seen of its pods.
 
     A revision that was ready keeps its conditions while no pod is wanted (scaled to zero) and
-    while a pod restarts without having failed, as Knative does.
+    while a pod restarts without having failed, as Knative does. One whose pods run and were never
+    ready fails once its progress deadline has passed, and recovers when one is ready after all.
     """
     stored = objects.dig(revision, "status", "conditions", default=[])
     managed = conditions.Conditions(stored, DEPENDENTS, now)
@@ -132,8 +177,7 @@ def status(revision: Mapping[str, Any], scale: Scale, now: str) -> Object:
     if scale.ready >= (1 if initialized else scale.needed):
         managed.mark(RESOURCES_AVAILABLE, "True")
         managed.mark(CONTAINER_HEALTHY, "True")
-    elif scale.problem is not None:
-        problem = scale.problem
+    elif (problem := scale.problem or _overdue(revision, scale, now)) is not None:
         managed.mark(problem.condition, "False", problem.reason, problem.message)
     elif managed.status(conditions.READY) == "Unknown":
         managed.mark(RESOURCES_AVAILABLE, "Unknown", "Deploying")
@@ -146,6 +190,12 @@ def status(revision: Mapping[str, Any], scale: Scale, now: str) -> Object:
         "conditions": managed.as_list(),
         "observedGeneration": objects.dig(revision, "metadata", "generation", default=1),
     }
+
+
+def _overdue(revision: Mapping[str, Any], scale: Scale, now: str) -> Problem | None:
+    left = time_left(revision, now)
+    late = scale.desired > 0 and left is not None and left <= 0
+    return never_scaled(revision) if late else None
 
 
 def _mark_active(managed: conditions.Conditions, scale: Scale) -> None:

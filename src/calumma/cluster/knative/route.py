@@ -1,7 +1,8 @@
 """Routes: which revision each traffic target of a Service means at this moment.
 
 ``latestRevision: true`` means the latest *ready* revision, so a new revision gets nothing before
-it is ready. A target that cannot be resolved leaves the data plane as it is.
+it is ready. A target that cannot be resolved leaves the data plane as it is, and so does a tag
+whose host name would be longer than DNS allows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import Any, NamedTuple
 
 from calumma.cluster import conditions, objects
 from calumma.cluster.objects import Object
+
+VISIBILITY_LABEL = "networking.knative.dev/visibility"
+CLUSTER_DOMAIN = "svc.cluster.local"
 
 
 class Unresolved(NamedTuple):
@@ -34,6 +38,16 @@ def percent_errors(traffic: Sequence[Mapping[str, Any]]) -> list[str]:
     return errors
 
 
+def name_errors(service: Mapping[str, Any]) -> list[str]:
+    """What Knative's validating webhook says of the Service's name, which becomes a host name."""
+    if len(objects.name(service)) <= objects.LONGEST_NAME:
+        return []
+    return [
+        f"not a DNS 1035 label: [must be no more than {objects.LONGEST_NAME} characters]: "
+        "metadata.name"
+    ]
+
+
 def resolve(
     service: Mapping[str, Any],
     revisions: Mapping[str, Object],
@@ -51,6 +65,8 @@ def resolve(
     for target in service["spec"]["traffic"]:
         revision_name = latest_ready if target["latestRevision"] else target["revisionName"]
         problem = _problem(service, revisions, revision_name)
+        if problem is None and target.get("tag"):
+            problem = _long_host(f"{target['tag']}-{objects.name(service)}", service, domain)
         if problem is not None:
             if unresolved is None or problem.status == "False":
                 unresolved = problem
@@ -68,8 +84,30 @@ def resolve(
 
 
 def url(host_prefix: str, service: Mapping[str, Any], domain: str) -> str:
-    """The public URL of a host prefix in the Service's namespace."""
-    return f"http://{host_prefix}.{objects.namespace(service)}.{domain}"
+    """The URL of a host prefix in the Service's namespace: the public one unless it is local."""
+    return f"http://{_host(host_prefix, service, domain)}"
+
+
+def is_local(service: Mapping[str, Any]) -> bool:
+    """Whether the Service is visible inside the cluster only."""
+    return objects.labels_of(service).get(VISIBILITY_LABEL) == "cluster-local"
+
+
+def _host(prefix: str, service: Mapping[str, Any], domain: str) -> str:
+    return (
+        f"{prefix}.{objects.namespace(service)}.{CLUSTER_DOMAIN if is_local(service) else domain}"
+    )
+
+
+def _long_host(prefix: str, service: Mapping[str, Any], domain: str) -> Unresolved | None:
+    if len(prefix) <= objects.LONGEST_NAME:
+        return None
+    host = _host(prefix, service, domain)
+    text = (
+        f'domain name error: invalid domain name "{host}": url: Invalid value: "{prefix}": must be '
+        f"no more than {objects.LONGEST_NAME} characters"
+    )
+    return Unresolved("False", "ErrorConfig", text)
 
 
 def _problem(

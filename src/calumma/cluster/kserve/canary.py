@@ -57,7 +57,8 @@ def _entry(
             f'canary "{name}" must not set workerSpec (multi-node is not yet supported for canary)'
         )
     for field in _FIXED_REPLICAS:
-        if predictor.get(field):
+        # In Go an integer that is not given is 0; the others are pointers.
+        if predictor.get(field) is not None and (field, predictor[field]) != ("maxReplicas", 0):
             yield f'canary "{name}" must not set {field} (canary uses fixed replicas)'
     replicas = predictor.get("minReplicas")
     stable_replicas = objects.dig(stable, "minReplicas", default=1)

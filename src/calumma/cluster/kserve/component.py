@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from calumma.cluster import objects
-from calumma.cluster.knative import revision
+from calumma.cluster.knative import revision, route
 from calumma.cluster.kserve import injection, predictor, storage_paths, traffic, vocabulary
 from calumma.cluster.objects import Object
 
@@ -38,7 +38,7 @@ def service(
         pod_spec["timeoutSeconds"] = pod_spec["responseStartTimeoutSeconds"] = spec["timeout"]
     if spec.get("containerConcurrency") is not None:
         pod_spec["containerConcurrency"] = spec["containerConcurrency"]
-    template_labels = {k: v for k, v in labels.items() if k != vocabulary.VISIBILITY_LABEL}
+    template_labels = {k: v for k, v in labels.items() if k != route.VISIBILITY_LABEL}
     return {
         "apiVersion": revision.API_VERSION,
         "kind": "Service",

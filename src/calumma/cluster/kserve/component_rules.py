@@ -50,9 +50,9 @@ def implementations(component: str, spec: Mapping[str, Any]) -> int:
 
 def _custom_protocol(predictor: Mapping[str, Any]) -> Iterator[str]:
     for container in (predictor.get("containers") or [])[:1]:
-        for variable in container.get("env") or []:
-            value = variable.get("value", "")
-            if variable.get("name") == "PROTOCOL" and value not in ("v1", "v2"):
+        declared = [v for v in container.get("env") or [] if v.get("name") == "PROTOCOL"]
+        for value in (variable.get("value", "") for variable in declared[:1]):
+            if value not in ("v1", "v2"):
                 # KServe swaps the two arguments of this message.
                 yield f"invalid protocol v1, v2. Must be one of [{value}]"
 
@@ -77,42 +77,3 @@ def _logger(spec: Mapping[str, Any]) -> Iterator[str]:
     storage = logger.get("storage")
     if storage is not None and not all(key in storage for key in ("path", "parameters", "key")):
         yield "invalid logger storage configuration"
-
-
-def scaling_objections(isvc: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with a component's autoscaling in the mode that the object asks for."""
-    annotations = objects.annotations_of(isvc)
-    standard = annotations.get(vocabulary.DEPLOYMENT_MODE) == "Standard"
-    autoscaler = annotations.get(vocabulary.AUTOSCALER_CLASS, "hpa" if standard else "")
-    by_hpa = annotations.get(vocabulary.KNATIVE_AUTOSCALING_CLASS, "").startswith("hpa")
-    if standard and autoscaler == "keda":
-        if spec.get("scaleMetric") is not None:
-            yield "ScaleMetric is not supported for KEDA"
-    elif standard or by_hpa:
-        if not standard or autoscaler == "hpa":
-            yield from _resource_metric(spec)
-    else:
-        yield from _request_metric(spec)
-
-
-def _resource_metric(spec: Mapping[str, Any]) -> Iterator[str]:
-    metric = spec.get("scaleMetric", "cpu")
-    if metric not in ("cpu", "memory"):
-        yield f"[{metric}] is not a supported metric"
-    target = spec.get("scaleTarget")
-    if target is None:
-        return
-    if (metric == "cpu" and target < 1) or target > 100:
-        yield "the target utilization percentage should be a [1-100] integer"
-    if metric == "memory" and target < 1:
-        yield "the target memory should be greater than 1 MiB"
-
-
-def _request_metric(spec: Mapping[str, Any]) -> Iterator[str]:
-    if spec.get("deploymentStrategy") is not None:
-        yield "customizing deploymentStrategy is only supported for raw deployment mode"
-    metric = spec.get("scaleMetric", "concurrency")
-    if metric not in ("concurrency", "rps"):
-        yield f"[{metric}] is not a supported metric"
-    if metric == "rps" and objects.dig(spec, "scaleTarget", default=1) < 1:
-        yield "the target for rps should be greater than 1"

@@ -8,33 +8,47 @@ Source: kserve ``controller/v1beta1/inferenceservice/controller.go``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from calumma import errors
 from calumma.cluster import conditions, objects
 from calumma.cluster.knative import route
 from calumma.cluster.kserve import (
+    canary_traps,
     component,
     configuration,
     injection,
+    manifest_traps,
     model_status,
     predictor,
     runtimes,
     status,
     transformer,
+    trap,
     vocabulary,
 )
 from calumma.cluster.objects import Object
 
+_UNBUILT_FIELDS: Final = (
+    ("predictor", "storageUris"),
+    ("transformer", "storageUris"),
+    ("predictor", "storageContainerName"),
+)
+
 
 class Event(NamedTuple):
-    """An event about an InferenceService."""
+    """An event about an InferenceService.
+
+    With a ``generation`` it is told once for that generation of the object, however often a pass
+    comes to it; without one it counts every time.
+    """
 
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    generation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,7 @@ def decide(isvc: Object, world: World, now: str) -> Decision:
         asked.append("transformer")
     services: dict[vocabulary.Component, Object] = {}
     events: list[Event] = []
+    warnings: list[trap.Trap] = []
     try:
         _refuse_unbuilt(isvc, mode, world.settings)
         if vocabulary.is_stopped(isvc):
@@ -92,6 +107,8 @@ def decide(isvc: Object, world: World, now: str) -> Decision:
             changing.ingress(asked)
     except errors.ReconcileFailed as failure:
         events.append(Event("Warning", "InternalError", str(failure)))
+        if isinstance(failure, errors.InvalidSpec):
+            warnings += manifest_traps.no_runtime(isvc, world.runtimes)
         observed = failure.condition is not None
         if failure.condition is not None:
             changing.conditions.mark(failure.condition, "False", "ReconcileFailed", str(failure))
@@ -99,12 +116,30 @@ def decide(isvc: Object, world: World, now: str) -> Decision:
         observed = all(
             _is_stored(each, world.services.get(name)) for name, each in services.items()
         )
+    generation = objects.dig(isvc, "metadata", "generation", default=1)
     if observed:
-        generation = objects.dig(isvc, "metadata", "generation", default=1)
         changing.fields["observedGeneration"] = generation
-    result = changing.result()
     complete = not events
+    changing.keep_only(asked)
+    result = changing.result()
+    changes = [
+        trap.Change(isvc, name, world.services.get(name), wanted)
+        for name, wanted in services.items()
+    ]
+    warnings += _traps(isvc, changes, result)
+    events += [Event("Warning", *each, generation) for each in warnings]
     return Decision(services, complete, result, events + _transitions(isvc, result))
+
+
+def _traps(isvc: Object, changes: Sequence[trap.Change], result: Object) -> Iterator[trap.Trap]:
+    """What this pass leads into that KServe does not tell."""
+    yield from manifest_traps.found(changes)
+    yield from canary_traps.found(changes)
+    for change in changes:
+        yield from canary_traps.failures(change, result)
+    url = result.get("url")
+    if url is not None and url != objects.dig(isvc, "status", "url"):
+        yield from manifest_traps.misnamed(isvc, url)
 
 
 def _is_stored(wanted: Object, present: Object | None) -> bool:
@@ -131,6 +166,9 @@ def _refuse_unbuilt(isvc: Object, mode: str, settings: configuration.Configurati
         )
     if objects.dig(isvc, "spec", "explainer") is not None:
         raise _unbuilt(isvc, "spec.explainer does not run", "predictor and transformer do")
+    for path in _UNBUILT_FIELDS:
+        if objects.dig(isvc, "spec", *path) is not None:
+            raise _unbuilt(isvc, f"spec.{'.'.join(path)} does not run", "remove it")
     for name in vocabulary.COMPONENTS:
         spec = objects.dig(isvc, "spec", name, default={})
         found = injection.unbuilt(spec, settings)
@@ -160,7 +198,7 @@ def _component(
         else:
             built = transformer.template(isvc, world.storage)
         service = component.service(isvc, name, built, changing.rollout(name).latest)
-        _check_percentages(name, service)
+        _check_service(name, service)
     except errors.InvalidSpec as failure:
         changing.fields["modelStatus"] = model_status.invalid(
             changing.fields.get("modelStatus", {}), failure.reason, failure.explanation
@@ -202,9 +240,9 @@ def _record_model(
     changing.fields["modelStatus"] = model_status.propagate(stored, seen)
 
 
-def _check_percentages(name: vocabulary.Component, service: Object) -> None:
-    """What Knative's webhook says of the Service: KServe does not check the percentage itself."""
-    problems = route.percent_errors(service["spec"]["traffic"])
+def _check_service(name: vocabulary.Component, service: Object) -> None:
+    """What Knative's webhook says of the Service, which KServe does not check itself."""
+    problems = route.name_errors(service) + route.percent_errors(service["spec"]["traffic"])
     if problems:
         raise errors.ReconcileFailed(
             f"fails to reconcile {name}: fails to reconcile knative service: admission webhook "

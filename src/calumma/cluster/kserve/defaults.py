@@ -33,8 +33,11 @@ def default(isvc: Mapping[str, Any], settings: configuration_room.Configuration)
         _default_containers(predictor, settings, always_name=False)
     for component in ("transformer", "explainer"):
         if isinstance(spec.get(component), dict):
-            named = component == "transformer"
-            _default_containers(spec[component], settings, always_name=named)
+            _default_containers(spec[component], settings, always_name=True)
+    if objects.dig(settings, "security", "autoMountServiceAccountToken") is False:
+        for component in ("predictor", "transformer", "explainer"):
+            if isinstance(spec.get(component), dict):
+                spec[component].setdefault("automountServiceAccountToken", False)
     return defaulted
 
 

@@ -37,7 +37,8 @@ class Observation(NamedTuple):
 def propagate(stored: Mapping[str, Any], seen: Observation) -> Object:
     """The new ``modelStatus``."""
     status: Object = dict(stored)
-    status["copies"] = {"failedCopies": 0, "totalCopies": sum(map(_is_ready, seen.pods))}
+    ready_pods = sum(map(_is_ready, seen.pods))
+    status["copies"] = {"failedCopies": 0, **({"totalCopies": ready_pods} if ready_pods else {})}
     if not seen.pods:
         failed = any(c.get("status") == "False" for c in seen.service_conditions)
         return _moved(status, "FailedToLoad" if failed else "Pending")
@@ -45,7 +46,9 @@ def propagate(stored: Mapping[str, Any], seen: Observation) -> Object:
     for container in objects.dig(pod, "status", "initContainerStatuses", default=[]):
         if container["name"] == vocabulary.STORAGE_INITIALIZER:
             if "running" in container["state"]:
-                return _moved(status, "Loading")
+                # One that has failed and tries again is not loading: the failure stands.
+                again = objects.dig(container, "lastState", "terminated") is not None
+                return status if again else _moved(status, "Loading")
             failure = _failure(container)
             if failure is not None:
                 return _moved(status, "FailedToLoad", failure)
@@ -94,11 +97,8 @@ def _failure(container: Mapping[str, Any]) -> Object | None:
         ended = objects.dig(container, "lastState", "terminated", default={})
     if ended is None:
         return None
-    return {
-        "reason": "ModelLoadFailed",
-        "message": ended.get("message", ""),
-        "exitCode": ended.get("exitCode", 1),
-    }
+    told = {key: ended[key] for key in ("message", "exitCode") if ended.get(key)}
+    return {"reason": "ModelLoadFailed", **told}
 
 
 def _is_ready(pod: Mapping[str, Any]) -> bool:

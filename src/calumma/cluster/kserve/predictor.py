@@ -94,6 +94,7 @@ def template(isvc: Object, seen: runtimes.Runtimes, storage: Sequence[Object]) -
             "nodes; a one-machine cluster has one. Remove workerSpec or use a real cluster."
         )
     uri = storage_paths.single_uri(predictor)
+    _check_storage(isvc, uri)
     if uri is not None:
         check_uri(uri, storage)
     if isinstance(predictor.get("model"), Mapping):
@@ -129,6 +130,20 @@ def check_uri(uri: str, storage: Sequence[Object]) -> None:
         f"StorageURI not supported: storageUri, must be one of: [{', '.join(_SCHEMES)}] or match "
         "https://{}.blob.core.windows.net/{}/{} or be an absolute or relative local path. "
         f"StorageUri [{uri}] is not supported"
+    )
+
+
+def _check_storage(isvc: Object, uri: str | None) -> None:
+    """Raise ReconcileFailed for a model that names its storage by ``storage``."""
+    storage = objects.dig(isvc, "spec", "predictor", "model", "storage")
+    if storage is None:
+        return
+    if uri is not None and storage.get("path") is not None:
+        raise errors.ReconcileFailed("must provide only one of storageUri and storage.path")
+    raise errors.ReconcileFailed(
+        f"InferenceService {objects.name(isvc)}: spec.predictor.model.storage does not run on the "
+        "one-machine cluster yet; use storageUri.",
+        condition="PredictorReady",
     )
 
 

@@ -52,7 +52,7 @@ class StatusUnderChange:
             "previousRolledoutRevision": rollout.previous,
             "traffic": service_status.get("traffic"),
         }
-        part.update({key: value for key, value in found.items() if value})
+        part = {key: value for key, value in {**part, **found}.items() if value}
         theirs = service_status.get("conditions", ())
         if conditions.is_true(theirs):
             part.update({key: service_status[key] for key in ("address", "url")})
@@ -110,6 +110,16 @@ class StatusUnderChange:
         for kind in [*kinds, INGRESS_READY]:
             self.conditions.mark(kind, "False", STOPPED)
         self.conditions.mark(STOPPED, "True")
+
+    def keep_only(self, components: Sequence[vocabulary.Component]) -> None:
+        """Forget the components that the object has no more, whose Services are removed."""
+        for gone in set(vocabulary.COMPONENTS) - set(components):
+            title = gone.capitalize()
+            for kind in ("Ready", "RouteReady", "ConfigurationReady"):
+                self.conditions.remove(f"{title}{kind}")
+            if gone in self.fields.get("components", {}):
+                left = {k: v for k, v in self.fields["components"].items() if k != gone}
+                self.fields["components"] = left
 
     def result(self) -> Object:
         """The status to store."""

@@ -9,21 +9,21 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from calumma.cluster import objects
 from calumma.cluster.kserve import vocabulary
 
 
 def single_uri(component: Mapping[str, Any]) -> str | None:
     """The one ``storageUri`` of a component: of its model, or its container's STORAGE_URI."""
-    uri = objects.dig(component, "model", "storageUri")
-    if uri is not None or isinstance(component.get("model"), Mapping):
-        return None if uri is None else str(uri)
-    containers = component.get("containers") or []
-    main = [c for c in containers if c.get("name") == vocabulary.MAIN_CONTAINER]
-    for container in (main or containers)[:1]:
-        for variable in container.get("env") or []:
-            if variable.get("name") == "STORAGE_URI":
-                return str(variable.get("value", ""))
+    for implementation in ("model", "art"):
+        if isinstance(component.get(implementation), Mapping):
+            uri = component[implementation].get("storageUri")
+            return None if uri is None else str(uri)
+    for container in component.get("containers") or []:
+        if container.get("name") == vocabulary.MAIN_CONTAINER:
+            for variable in container.get("env") or []:
+                if variable.get("name") == "STORAGE_URI":
+                    return str(variable.get("value", ""))
+            return None
     return None
 
 
@@ -66,4 +66,5 @@ def _entry_objections(uri: str, path: str) -> Iterator[str]:
 
 
 def _common_parent(paths: Sequence[str]) -> str:
-    return posixpath.commonpath([posixpath.dirname(posixpath.normpath(p)) for p in paths])
+    """The longest path that begins all of these, each of which may be it."""
+    return posixpath.commonpath([posixpath.join("/", path.strip("/")) for path in paths])

@@ -13,12 +13,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from calumma.cluster import objects
-from calumma.cluster.kserve import canary, component_rules, configuration, storage_paths, vocabulary
+from calumma.cluster.kserve import (
+    canary,
+    component_rules,
+    configuration,
+    multinode_rules,
+    scaling_rules,
+    storage_paths,
+    vocabulary,
+)
 
 _NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _NAME_FORMAT = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _AUTOSCALERS = ("hpa", "external", "keda", "none")
 _BLOCKED_ENVIRONMENT = ("PYTHONPATH",)
+_KEY_RESOURCE = re.compile(r"^kbs:///[a-zA-Z0-9_.-]+/[a-zA-Z0-9_.-]+/[a-zA-Z0-9_.-]+$")
 
 
 def problem(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str | None:
@@ -45,35 +54,50 @@ def _objections(isvc: Mapping[str, Any]) -> Iterator[str]:
     if autoscaler is not None and autoscaler not in _AUTOSCALERS:
         yield f"[{autoscaler}] is not a supported autoscaler class type"
     yield from _blocked_environment(isvc)
+    yield from multinode_rules.objections(isvc)
     yield from _collocated_storage(spec["predictor"])
     yield from _standard_name(spec["predictor"])
     for component in ("transformer", "explainer", "predictor"):
         if spec.get(component) is not None:
             yield from storage_paths.objections(spec[component])
+    yield from _confidential(spec["predictor"])
     for component in ("predictor", "transformer", "explainer"):
         if spec.get(component) is not None:
             yield from component_rules.objections(component, spec[component])
-            yield from component_rules.scaling_objections(isvc, spec[component])
+            yield from scaling_rules.objections(isvc, spec[component])
     yield from canary.objections(isvc)
 
 
 def _blocked_environment(isvc: Mapping[str, Any]) -> Iterator[str]:
-    for component in ("predictor", "transformer", "explainer"):
-        spec = objects.dig(isvc, "spec", component, default={})
-        containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
-        containers += [
-            spec[key]
-            for key in (*vocabulary.FRAMEWORKS, "model", "art")
-            if isinstance(spec.get(key), Mapping)
-        ]
-        for container in containers:
-            for variable in container.get("env") or []:
-                if variable.get("name") in _BLOCKED_ENVIRONMENT:
-                    yield (
-                        f'the InferenceService "{objects.name(isvc)}" is invalid: setting '
-                        f'{variable["name"]} in container "{container.get("name", "")}" is not '
-                        "allowed for security reasons"
-                    )
+    for container in _containers(isvc["spec"]):
+        for variable in container.get("env") or []:
+            if variable.get("name") in _BLOCKED_ENVIRONMENT:
+                yield (
+                    f'the InferenceService "{objects.name(isvc)}" is invalid: setting '
+                    f'{variable["name"]} in container "{container.get("name", "")}" is not '
+                    "allowed for security reasons"
+                )
+
+
+def _containers(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Everything in an InferenceService that is a container, in KServe's order."""
+    predictor = spec["predictor"]
+    yield from _pod_containers(predictor)
+    for key in ("model", *vocabulary.FRAMEWORKS):
+        if isinstance(predictor.get(key), Mapping):
+            yield predictor[key]
+            break
+    for pod in (predictor.get("workerSpec"), spec.get("transformer"), spec.get("explainer")):
+        if pod is not None:
+            yield from _pod_containers(pod)
+    art = objects.dig(spec, "explainer", "art")
+    if art is not None:
+        yield art
+
+
+def _pod_containers(pod: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from pod.get("containers") or []
+    yield from pod.get("initContainers") or []
 
 
 def _collocated_storage(predictor: Mapping[str, Any]) -> Iterator[str]:
@@ -90,6 +114,20 @@ def _standard_name(predictor: Mapping[str, Any]) -> Iterator[str]:
             yield "the 'name' field is not allowed in standard predictor"
 
 
+def _confidential(predictor: Mapping[str, Any]) -> Iterator[str]:
+    confidential = objects.dig(predictor, "model", "confidential", default={})
+    if not confidential.get("enabled"):
+        return
+    if not storage_paths.single_uri(predictor):
+        yield "confidential model serving requires storageUri to be set"
+    resource = confidential.get("resourceId")
+    if resource and not _KEY_RESOURCE.match(resource):
+        yield (
+            f'spec.predictor.confidential.resourceId: Invalid value: "{resource}": must be in the '
+            "format kbs:///<repo>/<type>/<tag>"
+        )
+
+
 def _mode_change(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
     recorded = configuration.normal_mode(objects.dig(old, "status", "deploymentMode", default=""))
     asked = objects.annotations_of(new).get(vocabulary.DEPLOYMENT_MODE)
@@ -101,8 +139,7 @@ def _mode_change(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
 def _predictor_rename(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
     def identity(isvc: Mapping[str, Any]) -> tuple[str, str]:
         predictor = objects.dig(isvc, "spec", "predictor", default={})
-        uri = objects.dig(predictor, "model", "storageUri", default="")
-        return predictor.get("name", ""), uri
+        return predictor.get("name", ""), storage_paths.single_uri(predictor) or ""
 
     (old_name, old_uri), (new_name, new_uri) = identity(old), identity(new)
     if old_name != new_name and old_uri == new_uri:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from calumma.cluster import objects
+from calumma.cluster.knative import revision
 
 Component = Literal["predictor", "transformer"]
 COMPONENTS: tuple[Component, ...] = ("predictor", "transformer")
@@ -18,7 +19,6 @@ FINALIZER = "inferenceservice.finalizers"
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 COMPONENT_LABEL = "component"
-VISIBILITY_LABEL = "networking.knative.dev/visibility"
 
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
@@ -29,7 +29,7 @@ STORAGE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
 MODEL_FORMAT = "modelFormat"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KNATIVE_AUTOSCALING_CLASS = "autoscaling.knative.dev/class"
-MIN_SCALE = "autoscaling.knative.dev/min-scale"
+MIN_SCALE = revision.MIN_SCALE
 MAX_SCALE = "autoscaling.knative.dev/max-scale"
 SCALE_TARGET = "autoscaling.knative.dev/target"
 SCALE_METRIC = "autoscaling.knative.dev/metric"

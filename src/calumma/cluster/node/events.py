@@ -1,6 +1,7 @@
 """Recording events about objects, as ``kubectl describe`` and ``kubectl events`` show them.
 
-The same event again raises its count instead of adding another, as Kubernetes' recorder does.
+The same event again raises its count instead of adding another, as Kubernetes' recorder does. One
+that belongs to a generation of its object is counted once for that generation.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from calumma.cluster.objects import Object
 
 COMPONENT = "v1beta1Controllers"
 
+GENERATION = "calumma/generation"
+"""The annotation of an event with the last generation of its object that it was told for."""
+
 
 async def record(api: client.Client, about: Object, event: controller.Event, now: str) -> None:
     """Store an event about an object; ``now`` is an RFC 3339 time."""
@@ -26,18 +30,26 @@ async def record(api: client.Client, about: Object, event: controller.Event, now
             raise
         namespace, name = objects.namespace(new), objects.name(new)
         present = await api.get(client.EVENT, namespace, name)
+        annotations = objects.annotations_of(new)
+        if annotations and objects.annotations_of(present) == annotations:
+            return
         count = int(present.get("count", 1)) + 1
-        await api.patch(client.EVENT, new, {"count": count, "lastTimestamp": now})
+        again = {"metadata": {"annotations": annotations}, "count": count, "lastTimestamp": now}
+        await api.patch(client.EVENT, new, again)
 
 
 def _event(about: Object, event: controller.Event, now: str) -> Object:
-    identity = "/".join((objects.dig(about, "metadata", "uid", default=""), *event))
+    words = (event.type, event.reason, event.message)
+    identity = "/".join((objects.dig(about, "metadata", "uid", default=""), *words))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
     namespace = objects.namespace(about)
+    metadata: Object = {"name": f"{objects.name(about)}.{digest}", "namespace": namespace}
+    if event.generation is not None:
+        metadata["annotations"] = {GENERATION: str(event.generation)}
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{objects.name(about)}.{digest}", "namespace": namespace},
+        "metadata": metadata,
         "involvedObject": {
             "apiVersion": about["apiVersion"],
             "kind": about["kind"],

@@ -67,7 +67,10 @@ class Stop(NamedTuple):
 
 @dataclass
 class Plan:
-    """What to do; ``gates`` are all that the owner should have open."""
+    """What to do; ``gates`` are all that the owner should have open.
+
+    ``look_again`` are the seconds after which time alone changes the plan, None for never.
+    """
 
     writes: list[Write] = field(default_factory=list)
     start: list[Wanted] = field(default_factory=list)
@@ -77,3 +80,4 @@ class Plan:
     part: routing.Part = field(default_factory=routing.Part)
     traffic: dict[str, list[Object]] = field(default_factory=dict)
     targets: list[prometheus.Target] = field(default_factory=list)
+    look_again: float | None = None

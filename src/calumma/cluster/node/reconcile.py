@@ -165,6 +165,8 @@ class Reconciler:
         self.traffic.set_targets(owner, made.targets)
         for event in made.events:
             await self.tell(owner, event)
+        if made.look_again is not None:
+            self.wake(owner, made.look_again)
         return again
 
     async def _write(self, write: plan.Write) -> bool:

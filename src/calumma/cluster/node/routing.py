@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from calumma.cluster import objects
+from calumma.cluster.knative import route
 from calumma.cluster.node import owners
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import envoy, upstreams
 
-DOMAINS = ("localhost", "example.com", "svc.cluster.local", "svc", "")
-"""Our own, KServe's default, and the forms of a name inside a cluster."""
+PUBLIC_DOMAINS = ("localhost", "example.com")
+"""Our own and KServe's default."""
+
+DOMAINS = (*PUBLIC_DOMAINS, route.CLUSTER_DOMAIN, "svc", "")
+"""The public ones and the forms of a name inside a cluster."""
 
 DEFAULT_TIMEOUT = 300.0
 """Seconds, Knative's ``timeoutSeconds`` for revisions that set none."""
@@ -73,11 +77,12 @@ def part(
         if split is None:
             continue
         weights += split.shares
-        hosts.append(_host(name, namespace, split))
+        local = route.is_local(each.service)
+        hosts.append(_host(name, namespace, split, local=local))
         for entry in each.traffic:
             alone = _split(each, known, [{**entry, "percent": 100}])
             if entry.get("tag") and alone is not None:
-                hosts.append(_host(f"{entry['tag']}-{name}", namespace, alone))
+                hosts.append(_host(f"{entry['tag']}-{name}", namespace, alone, local=local))
         port = objects.annotations_of(each.service).get(ENTRANCE)
         if port is not None:
             entrances.append(envoy.Entrance(f"{namespace}/{name}", int(port), split))
@@ -87,9 +92,10 @@ def part(
     return Part(tuple(hosts), tuple(entrances), tuple(known.values()), tuple(weights))
 
 
-def names(host: str) -> tuple[str, ...]:
-    """All names by which ``<service>.<namespace>`` can be asked for."""
-    return tuple(f"{host}.{domain}" if domain else host for domain in DOMAINS)
+def names(host: str, *, local: bool = False) -> tuple[str, ...]:
+    """All names by which ``<service>.<namespace>`` can be asked for; none public if ``local``."""
+    domains = [domain for domain in DOMAINS if not (local and domain in PUBLIC_DOMAINS)]
+    return tuple(f"{host}.{domain}" if domain else host for domain in domains)
 
 
 def _front(
@@ -108,7 +114,8 @@ def _front(
         return None
     authority = f"{objects.name(entrance.service)}.{namespace}.svc.cluster.local"
     headers = {"KServe-Isvc-Name": service_name, "KServe-Isvc-Namespace": namespace}
-    return _host(service_name, namespace, split, authority, headers)
+    local = route.is_local(entrance.service)
+    return _host(service_name, namespace, split, authority, headers, local=local)
 
 
 def _host(
@@ -117,9 +124,11 @@ def _host(
     split: envoy.Split,
     authority: str = "",
     headers: Mapping[str, str] | None = None,
+    *,
+    local: bool,
 ) -> envoy.Host:
     host = f"{name}.{namespace}"
-    return envoy.Host(host, names(host), split, authority, headers or {})
+    return envoy.Host(host, names(host, local=local), split, authority, headers or {})
 
 
 def _split(

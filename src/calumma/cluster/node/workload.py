@@ -70,6 +70,9 @@ def revision_statuses(world: World, made: Plan, actives: Sequence[Active]) -> di
         if status != revision.get("status"):
             made.writes.append(Write("status", client.REVISION, changed))
             made.events += _failure_events(revision, changed)
+        left = knative.time_left(changed, world.now) if active is not None else None
+        if left is not None:
+            made.look_again = left if made.look_again is None else min(made.look_again, left)
         current[objects.name(revision)] = changed
     return current
 

@@ -83,7 +83,7 @@ def test_one_ready_pod_makes_it_ready() -> None:
             ("False", "ContainerMissing", 'Unable to fetch image "i:1": unknown'),
         ),
         (
-            revision.never_scaled(),
+            revision.never_scaled(revision.make(SERVICE, 1)),
             ("False", "ProgressDeadlineExceeded", "Initial scale was never achieved"),
         ),
     ],

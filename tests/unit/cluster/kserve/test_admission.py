@@ -13,6 +13,8 @@ from calumma.cluster.objects import Object
 from support.simulation import digits
 
 STANDARD = {"serving.kserve.io/deploymentMode": "Standard"}
+BY_HPA = {**STANDARD, "serving.kserve.io/autoscalerClass": "hpa"}
+BY_KEDA = {**STANDARD, "serving.kserve.io/autoscalerClass": "keda"}
 
 
 def isvc(
@@ -208,11 +210,11 @@ MODEL = {"modelFormat": {"name": "triton"}, "storageUri": "s3://m"}
             "the target for rps should be greater than 1",
         ),
         (
-            isvc({"model": MODEL, "scaleMetric": "cpu", "scaleTarget": 101}, annotations=STANDARD),
+            isvc({"model": MODEL, "scaleMetric": "cpu", "scaleTarget": 101}, annotations=BY_HPA),
             "the target utilization percentage should be a [1-100] integer",
         ),
         (
-            isvc({"model": MODEL, "scaleMetric": "memory", "scaleTarget": 0}, annotations=STANDARD),
+            isvc({"model": MODEL, "scaleMetric": "memory", "scaleTarget": 0}, annotations=BY_HPA),
             "the target memory should be greater than 1 MiB",
         ),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from calumma.cluster.kserve import model_status
+from calumma.cluster.kserve import controller, model_status
 from calumma.cluster.objects import Object
 from support.simulation import Simulation, digits, predictor_revision
 
@@ -89,7 +89,7 @@ def test_a_failing_new_transformer_leaves_ready_true_as_in_kserve(serving: Simul
 
 
 def test_events_when_readiness_is_won_and_lost(serving: Simulation) -> None:
-    assert serving.events[-1] == (
+    assert serving.events[-1] == controller.Event(
         "Normal",
         "InferenceServiceReady",
         "InferenceService [digits] is Ready",
@@ -114,7 +114,7 @@ def test_a_model_that_no_runtime_takes(simulation: Simulation) -> None:
             "message": "No runtime found to support specified framework/version",
         },
     }
-    assert simulation.events[-1] == (
+    assert simulation.events[0] == controller.Event(
         "Warning",
         "InternalError",
         "no runtime found to support predictor with model type: {sklearn <nil>}",
