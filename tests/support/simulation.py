@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -49,6 +49,20 @@ def digits(version: str = "v1", **predictor: Any) -> Object:
     }
 
 
+class State(NamedTuple):
+    """What the predictor's status says after a pass, revisions as numbers (0: none).
+
+    ``created``, ``ready``, ``rolled_out`` and ``previous`` are KServe's four names for a revision.
+    """
+
+    traffic: str
+    created: int
+    ready: int
+    rolled_out: int
+    previous: int
+    is_ready: str
+
+
 @dataclass
 class Simulation:
     """Both controllers over one InferenceService; revisions become ready when the test says so."""
@@ -65,6 +79,8 @@ class Simulation:
     runtimes: runtimes.Runtimes = field(
         default_factory=lambda: runtimes.Runtimes([], bundled("ClusterServingRuntime"))
     )
+    states: list[State] = field(default_factory=list)
+    told: int = 0
     clock: int = 0
 
     def apply(self, isvc: Object) -> None:
@@ -83,6 +99,12 @@ class Simulation:
         edited = copy.deepcopy(self.isvc)
         edit(edited)
         self.apply(edited)
+
+    def warnings(self) -> list[str]:
+        """The reasons of the traps that were told since the last call."""
+        told = [event.reason for event in self.events if event.generation is not None]
+        self.events.clear()
+        return told
 
     def become_ready(self, *names: str) -> None:
         """Let revisions have one ready pod."""
@@ -118,6 +140,9 @@ class Simulation:
                 del self.services[component]
         for component in self.services:
             self._knative(component, now)
+        if "predictor" in self.isvc["status"].get("components", {}):
+            state = self.state
+            self.states += [] if self.states[-1:] == [state] else [state]
         return before != (self.isvc, self.services, self.revisions, self.programmed)
 
     def settle(self) -> None:
@@ -176,10 +201,27 @@ class Simulation:
         return found
 
     @property
+    def state(self) -> State:
+        """The predictor's present state."""
+        names = (
+            "latestCreatedRevision",
+            "latestReadyRevision",
+            "latestRolledoutRevision",
+            "previousRolledoutRevision",
+        )
+        numbers = [int(self.predictor.get(name, "-0").rsplit("-", 1)[1]) for name in names]
+        return State(self.traffic, *numbers, self.condition("Ready")[0])
+
+    def passed(self) -> list[State]:
+        """The states that came since the last call, each change once."""
+        states, self.told = self.states[self.told :], len(self.states)
+        return states
+
+    @property
     def traffic(self) -> str:
         """The predictor's split in the oracle table's words: ``L:2=10 P:1=90``."""
         shares = []
-        for entry in self.predictor["traffic"]:
+        for entry in self.predictor.get("traffic", []):
             side = "L" if entry["latestRevision"] else "P"
             number = int(entry["revisionName"].rsplit("-", 1)[1])
             shares.append(f"{side}:{number}={entry['percent']}")

@@ -75,18 +75,19 @@ def _nothing_to_split(change: trap.Change) -> Iterator[trap.Trap]:
     percent = change.percent
     if percent is None or not 0 <= percent < 100:
         return
+    ready = change.status.get("latestReadyRevision")
     if change.present is not None and (
-        not change.is_asked_for
+        ready is None
+        or not change.is_asked_for
         or change.has_new_template
         or _has_previous(change)
         or _latest_share(change.present) < 100
     ):
         return
-    who = change.status.get("latestReadyRevision") or "the first revision"
     yield trap.Trap(
         "CanaryWithoutPrevious",
         f"{change.component}: canaryTrafficPercent {percent} splits nothing, because no other "
-        f"revision was rolled out before: {who} gets all traffic. The percentage waits for the "
+        f"revision was rolled out before: {ready or 'the first one'} gets all traffic. The percentage waits for the "
         "next template; give it together with the change that it is meant for. Remove it until "
         f"then: {trap.set_percent(change, None)}",
     )
