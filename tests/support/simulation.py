@@ -203,14 +203,12 @@ class Simulation:
     @property
     def state(self) -> State:
         """The predictor's present state."""
-        names = (
-            "latestCreatedRevision",
-            "latestReadyRevision",
-            "latestRolledoutRevision",
-            "previousRolledoutRevision",
-        )
-        numbers = [int(self.predictor.get(name, "-0").rsplit("-", 1)[1]) for name in names]
-        return State(self.traffic, *numbers, self.condition("Ready")[0])
+        created, ready = (self._number(f"latest{each}Revision") for each in ("Created", "Ready"))
+        return State(self.traffic, created, ready, *self.rollout, self.condition("Ready")[0])
+
+    def _number(self, field: str) -> int:
+        """The revision that a field of the predictor's status names, 0 for none."""
+        return int(self.predictor.get(field, "-0").rsplit("-", 1)[1])
 
     def passed(self) -> list[State]:
         """The states that came since the last call, each change once."""
@@ -230,11 +228,10 @@ class Simulation:
     @property
     def rollout(self) -> tuple[int, int]:
         """LRO and PRO as revision numbers, 0 for none."""
-        names = (
-            self.predictor.get("latestRolledoutRevision", "-0"),
-            self.predictor.get("previousRolledoutRevision", "-0"),
+        return (
+            self._number("latestRolledoutRevision"),
+            self._number("previousRolledoutRevision"),
         )
-        return int(names[0].rsplit("-", 1)[1]), int(names[1].rsplit("-", 1)[1])
 
     def condition(self, kind: str) -> tuple[str, str, str]:
         """Status, reason and message of one condition."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 
@@ -165,7 +166,7 @@ def test_rules_are_asked_in_kserves_order() -> None:
         canary=[{"trafficPercent": 1, "predictor": {}}],
     )
     spec = new["spec"]["predictor"]
-    mends = [
+    mends: list[Callable[[], object]] = [
         lambda: new["metadata"].update(name="digits"),
         lambda: new["metadata"].update(annotations={}),
         lambda: spec["model"].pop("env"),
@@ -225,7 +226,7 @@ STORED_STANDARD = {"uri": "s3://a", "mountPath": "/mnt/a"}
 )
 @pytest.mark.parametrize("component", ["predictor", "transformer", "explainer"])
 def test_storage_uris(component: str, uris: list[Object], message: str) -> None:
-    parts = {
+    parts: dict[str, Object] = {
         "predictor": {"model": {"modelFormat": {"name": "triton"}}},
         "transformer": {"containers": [CONTAINER]},
         "explainer": {"containers": [CONTAINER]},
