@@ -49,6 +49,10 @@ def digits(version: str = "v1", **predictor: Any) -> Object:
     }
 
 
+READY = revision.Scale(desired=1, ready=1)
+"""What is seen of a revision with one ready pod."""
+
+
 class State(NamedTuple):
     """What the predictor's status says after a pass, revisions as numbers (0: none).
 
@@ -109,7 +113,7 @@ class Simulation:
     def become_ready(self, *names: str) -> None:
         """Let revisions have one ready pod."""
         for name in names:
-            self.scales[name] = revision.Scale(desired=1, ready=1)
+            self.scales[name] = READY
         self.settle()
 
     def fail(self, name: str, message: str = "boom") -> None:

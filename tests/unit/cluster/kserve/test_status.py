@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from calumma.cluster.kserve import controller, model_status
+from calumma.cluster.kserve import controller
 from calumma.cluster.objects import Object
 from support.simulation import Simulation, digits, predictor_revision
 
@@ -143,18 +143,138 @@ def test_stop_removes_the_services_and_resets_the_status(serving: Simulation) ->
     assert "components" not in serving.isvc["status"]
 
 
+@pytest.mark.parametrize("value", ["true", "TRUE", "True"])
+def test_stopping_takes_any_case(serving: Simulation, value: str) -> None:
+    serving.change(
+        lambda isvc: isvc["metadata"]["annotations"].update({"serving.kserve.io/stop": value})
+    )
+    assert serving.services == {}
+
+
+def test_a_stopped_service_resumes(serving: Simulation) -> None:
+    key = "serving.kserve.io/stop"
+    serving.change(lambda isvc: isvc["metadata"]["annotations"].update({key: "true"}))
+    serving.revisions.clear()
+    serving.programmed.clear()
+    serving.scales.clear()
+    serving.change(lambda isvc: isvc["metadata"]["annotations"].pop(key))
+    assert serving.condition("Stopped")[0] == "False"
+    assert serving.condition("Ready")[0] != "True"
+    serving.become_ready(predictor_revision(1), "digits-transformer-00001")
+    assert serving.condition("Ready")[0] == "True"
+    assert serving.rollout == (1, 0)
+
+
 def test_disabled_updates_are_ignored_while_ready(serving: Simulation) -> None:
+    key = "serving.kserve.io/disable-auto-update"
+
     def edit(isvc: Object) -> None:
-        isvc["metadata"]["annotations"]["serving.kserve.io/disable-auto-update"] = "true"
+        isvc["metadata"]["annotations"][key] = "true"
         isvc["spec"]["predictor"]["model"]["storageUri"] = "pvc://models/digits/v2"
 
+    before = serving.isvc["status"]
     serving.change(edit)
     assert predictor_revision(2) not in serving.revisions
+    assert serving.isvc["status"] == before
+    serving.change(lambda isvc: isvc["metadata"]["annotations"].update({key: "false"}))
+    assert predictor_revision(2) in serving.revisions
 
 
-def test_a_removed_transformer_goes(serving: Simulation) -> None:
+def test_disabled_updates_are_made_while_it_is_not_ready(simulation: Simulation) -> None:
+    isvc = digits()
+    isvc["metadata"]["annotations"] = {"serving.kserve.io/disable-auto-update": "true"}
+    simulation.apply(isvc)
+    assert predictor_revision(1) in simulation.revisions
+
+
+def test_a_removed_transformer_goes_and_the_predictor_is_the_entrance(
+    serving: Simulation,
+) -> None:
     serving.change(lambda isvc: isvc["spec"].pop("transformer"))
     assert set(serving.services) == {"predictor"}
+    status = serving.isvc["status"]
+    assert set(status["components"]) == {"predictor"}
+    assert not [each for each in status["conditions"] if each["type"].startswith("Transformer")]
+    assert serving.condition("Ready")[0] == "True"
+    assert serving.condition("LatestDeploymentReady")[0] == "True"
+    assert status["url"] == "http://digits.default.localhost:8080"
+    serving.change(lambda isvc: isvc["spec"].update(digits()["spec"]))
+    assert serving.condition("TransformerReady")[0] == "True"
+
+
+def test_the_first_transformer_of_a_running_service_becomes_its_entrance(
+    simulation: Simulation,
+) -> None:
+    alone = digits()
+    transformer = alone["spec"].pop("transformer")
+    simulation.apply(alone)
+    simulation.become_ready(predictor_revision(1))
+    assert simulation.condition("Ready")[0] == "True"
+    simulation.change(lambda isvc: isvc["spec"].update(transformer=transformer))
+    assert simulation.condition("IngressReady")[:2] == (
+        "Unknown",
+        "Transformer ingress not created",
+    )
+    simulation.become_ready("digits-transformer-00001")
+    assert simulation.condition("Ready")[0] == "True"
+
+
+def test_an_update_keeps_ingress_ready_by_kserves_quirk(serving: Simulation) -> None:
+    serving.change(
+        lambda isvc: isvc["spec"]["predictor"]["model"].update(storageUri="pvc://models/v2")
+    )
+    assert serving.condition("PredictorReady")[0] == "Unknown"
+    assert serving.condition("IngressReady") == ("True", "", "")
+    assert serving.condition("Ready")[0] == "Unknown"
+
+
+@pytest.mark.parametrize("component", ["predictor", "transformer"])
+def test_a_service_for_the_cluster_only(simulation: Simulation, component: str) -> None:
+    isvc = digits()
+    isvc["metadata"]["labels"] = {"networking.knative.dev/visibility": "cluster-local"}
+    simulation.apply(isvc)
+    simulation.become_ready(predictor_revision(1), "digits-transformer-00001")
+    status = simulation.isvc["status"]
+    assert status["components"][component]["url"] == (
+        f"http://digits-{component}.default.svc.cluster.local"
+    )
+    assert status["url"] == "http://digits.default.svc.cluster.local"
+    assert status["address"] == {"url": "http://digits.default.svc.cluster.local"}
+    assert simulation.warnings() == []
+
+
+def test_only_one_component_for_the_cluster_only(simulation: Simulation) -> None:
+    isvc = digits(labels={"networking.knative.dev/visibility": "cluster-local"})
+    simulation.apply(isvc)
+    simulation.become_ready(predictor_revision(1), "digits-transformer-00001")
+    assert simulation.predictor["url"] == "http://digits-predictor.default.svc.cluster.local"
+    assert simulation.isvc["status"]["url"] == "http://digits.default.localhost:8080"
+
+
+def test_a_service_that_is_new_again_forgets_what_the_old_one_said(serving: Simulation) -> None:
+    """KServe takes the Knative Service's status over as it is, except what it keeps itself."""
+    serving.services["predictor"]["status"] = {}
+    serving.step()
+    assert "traffic" not in serving.predictor
+    assert "latestReadyRevision" not in serving.predictor
+    assert serving.rollout == (1, 0)
+
+
+def test_a_revision_that_is_never_ready_fails_at_its_deadline(serving: Simulation) -> None:
+    key = "serving.knative.dev/progress-deadline"
+    serving.change(lambda isvc: isvc["metadata"]["annotations"].update({key: "30s"}))
+    for _ in range(40):
+        serving.step()
+    text = 'ReplicaSet "digits-predictor-00002-deployment" has timed out progressing.'
+    assert serving.condition("PredictorConfigurationReady") == (
+        "False",
+        "RevisionFailed",
+        f'Revision "{predictor_revision(2)}" failed with message: {text}.',
+    )
+    assert serving.traffic == "L:1=100"
+    serving.become_ready(predictor_revision(2), "digits-transformer-00002")
+    assert serving.condition("Ready")[0] == "True"
+    assert serving.traffic == "L:2=100"
 
 
 @pytest.mark.parametrize(
@@ -167,6 +287,8 @@ def test_a_removed_transformer_goes(serving: Simulation) -> None:
             {"logger": {"mode": "all", "batchSize": 8}},
             "transformer.logger.batchSize",
         ),
+        ("transformer", {"storageUris": [{"uri": "s3://a"}]}, "spec.transformer.storageUris"),
+        ("predictor", {"storageContainerName": "mine"}, "spec.predictor.storageContainerName"),
     ],
 )
 def test_parts_that_do_not_run_here_are_refused_by_name(
@@ -178,40 +300,3 @@ def test_parts_that_do_not_run_here_are_refused_by_name(
     message = simulation.events[-1].message
     assert named in message
     assert "does not run" in message
-
-
-def pod(**status: object) -> Object:
-    return {"metadata": {"name": "p"}, "status": status}
-
-
-def observed(*pods: Object, ready: bool = False) -> Object:
-    seen = model_status.Observation(pods, (), ready, ready)
-    return model_status.propagate({}, seen)
-
-
-def test_a_model_is_loading_while_the_initializer_runs() -> None:
-    initializer = {"name": "storage-initializer", "state": {"running": {}}}
-    assert observed(pod(initContainerStatuses=[initializer]))["states"]["targetModelState"] == (
-        "Loading"
-    )
-
-
-def test_a_crash_loop_reports_how_it_ended() -> None:
-    container = {
-        "name": "kserve-container",
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-        "lastState": {"terminated": {"exitCode": 2, "message": "bad model"}},
-    }
-    status = observed(pod(containerStatuses=[container]))
-    assert status["lastFailureInfo"] == {
-        "reason": "ModelLoadFailed",
-        "message": "bad model",
-        "exitCode": 2,
-    }
-
-
-def test_ready_pods_are_counted() -> None:
-    ready = pod(phase="Running", conditions=[{"type": "Ready", "status": "True"}])
-    status = observed(ready, pod(phase="Pending"), ready=True)
-    assert status["copies"] == {"failedCopies": 0, "totalCopies": 1}
-    assert status["states"] == {"activeModelState": "Loaded", "targetModelState": "Loaded"}
