@@ -34,6 +34,7 @@ class Node:
     busy: set[str] = field(default_factory=set)
     isvc: Object | None = None
     last: plan.Plan = field(default_factory=plan.Plan)
+    now: str = "2026-01-01T00:00:00Z"
 
     def __post_init__(self) -> None:
         self._versions = itertools.count(1)
@@ -95,7 +96,7 @@ class Node:
                 {},
             ),
             free_port=lambda: next(self._ports),
-            now="2026-01-01T00:00:00Z",
+            now=self.now,
         )
 
     def step(self) -> bool:
@@ -187,6 +188,8 @@ class Node:
             return
         version = next(self._versions)
         uid = {"uid": f"u-{name}", "resourceVersion": str(version), "generation": 1}
+        if write.verb == "create":
+            uid["creationTimestamp"] = self.now
         made = {**write.object, "metadata": {**uid, **write.object["metadata"]}}
         if write.verb == "create" and name in stored:
             raise AssertionError(f"{name} is there already")

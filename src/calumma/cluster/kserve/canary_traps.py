@@ -87,9 +87,9 @@ def _nothing_to_split(change: trap.Change) -> Iterator[trap.Trap]:
     yield trap.Trap(
         "CanaryWithoutPrevious",
         f"{change.component}: canaryTrafficPercent {percent} splits nothing, because no other "
-        f"revision was rolled out before: {ready or 'the first one'} gets all traffic. The percentage waits for the "
-        "next template; give it together with the change that it is meant for. Remove it until "
-        f"then: {trap.set_percent(change, None)}",
+        f"revision was rolled out before: {ready or 'the first one'} gets all traffic. The "
+        "percentage waits for the next template; give it together with the change that it is meant "
+        f"for. Remove it until then: {trap.set_percent(change, None)}",
     )
 
 

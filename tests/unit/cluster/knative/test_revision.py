@@ -106,3 +106,70 @@ def test_scaled_to_zero_it_stays_ready_and_is_not_active() -> None:
 
 def test_a_pod_that_restarts_without_having_failed_keeps_it_ready() -> None:
     assert ready(judged(revision.Scale(1, 0), judged(revision.Scale(1, 1))))[0] == "True"
+
+
+CREATED = "2026-01-01T00:00:00Z"
+
+
+def young(**annotations: str) -> Object:
+    """A revision that was made at CREATED and judged once, with no pod ready."""
+    revised = made()
+    revised["metadata"]["creationTimestamp"] = CREATED
+    revised["metadata"]["annotations"].update(annotations)
+    revised["status"] = revision.status(revised, revision.Scale(1), CREATED)
+    return revised
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("", 600.0),
+        ("45s", 45.0),
+        ("20m", 1200.0),
+        ("1h30m", 5400.0),
+        ("1.5h", 5400.0),
+        ("500ms", 0.5),
+        ("soon", 600.0),
+        ("10", 600.0),
+    ],
+)
+def test_the_progress_deadline_is_a_duration_of_go(text: str, seconds: float) -> None:
+    assert revision.progress_deadline(young(**{revision.PROGRESS_DEADLINE: text})) == seconds
+
+
+@pytest.mark.parametrize(
+    ("now", "status", "left"),
+    [
+        ("2026-01-01T00:00:29Z", "Unknown", 1.0),
+        ("2026-01-01T00:00:30Z", "False", None),
+        ("2026-01-02T00:00:00Z", "False", None),
+    ],
+)
+def test_a_revision_that_was_never_ready_fails_at_its_deadline(
+    now: str, status: str, left: float | None
+) -> None:
+    late = young(**{revision.PROGRESS_DEADLINE: "30s", revision.MIN_SCALE: "1"})
+    late["status"] = revision.status(late, revision.Scale(1), now)
+    assert ready(late["status"])[0] == status
+    assert revision.time_left(late, now) == left
+    if status == "False":
+        assert ready(late["status"])[1:] == (
+            "ProgressDeadlineExceeded",
+            'ReplicaSet "digits-predictor-00001-deployment" has timed out progressing.',
+        )
+        late["status"] = revision.status(late, revision.Scale(1, 1), now)
+        assert ready(late["status"])[0] == "True"
+
+
+def test_one_that_was_ready_once_has_no_deadline() -> None:
+    old = young()
+    old["status"] = revision.status(old, revision.Scale(1, 1), CREATED)
+    restarted = revision.status(old, revision.Scale(1), "2026-01-02T00:00:00Z")
+    assert ready(restarted)[0] == "True"
+    assert revision.time_left(old, "2026-01-02T00:00:00Z") is None
+
+
+def test_one_that_needs_no_pod_has_no_deadline() -> None:
+    assert ready(revision.status(young(), revision.Scale(0), "2026-01-02T00:00:00Z"))[0] == (
+        "Unknown"
+    )

@@ -83,6 +83,52 @@ def test_a_model_without_protocol_means_v1() -> None:
         chosen(model("onnx"), [], bundled("ClusterServingRuntime"))
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (model("triton", protocolVersion="v2"), "triton"),
+        (model("onnx", protocolVersion="v2"), "triton"),
+        (model("tensorrt", protocolVersion="grpc-v2"), "triton"),
+        (model("tensorflow", version="1"), "serving"),
+        (model("tensorflow", version="1", protocolVersion="v2"), "triton"),
+        (model("tensorflow", version="2", protocolVersion="v2"), "triton"),
+        (model("sklearn", protocolVersion="v2"), "mlserver"),
+        (model("sklearn"), "sklearnserver"),
+    ],
+)
+def test_which_runtime_kserves_own_set_gives(asked: Object, expected: str) -> None:
+    available = [
+        runtime("serving", ("tensorflow", "1", 2), ("tensorflow", "2", 2), protocols=("v1",)),
+        runtime("mlserver", ("sklearn", "1", 2)),
+        runtime("sklearnserver", ("sklearn", "1", 1), protocols=("v1", "v2")),
+        runtime(
+            "triton",
+            ("triton", "2", 1),
+            ("onnx", "1", 1),
+            ("tensorrt", "8", 1),
+            ("tensorflow", "1", 1),
+            ("tensorflow", "2", 1),
+            protocols=("v2", "grpc-v2"),
+        ),
+    ]
+    assert chosen(asked, [], available) == expected
+
+
+def test_a_runtime_without_protocols_speaks_any_and_comes_last() -> None:
+    any_protocol = runtime("any", ("triton", "2", None), protocols=())
+    assert chosen(model(protocolVersion="grpc-v1"), [], [any_protocol]) == "any"
+    newer = runtime("any", ("triton", "2", None), protocols=(), created="2026-03-01T00:00:00Z")
+    known = runtime("known", ("triton", "2", None))
+    assert chosen(model(protocolVersion="v2"), [], [newer, known]) == "known"
+
+
+def test_a_named_runtime_of_the_namespace_wins_and_needs_no_auto_select() -> None:
+    mine, theirs = runtime("same", ("x", "1", None)), runtime("same", ("x", "1", None))
+    mine["spec"]["supportedModelFormats"][0]["autoSelect"] = False
+    selection = runtimes.select(model("x", runtime="same"), runtimes.Runtimes([mine], [theirs]))
+    assert not selection.is_cluster
+
+
 def test_a_version_must_match() -> None:
     one = runtime("one", ("onnx", "1", 1))
     assert chosen(model("onnx", version="1", protocolVersion="v2"), [], [one]) == "one"

@@ -9,7 +9,7 @@ import pytest
 from calumma import errors
 from calumma.cluster.kserve import component, containers, predictor, runtimes, transformer
 from calumma.cluster.objects import Object
-from support.simulation import Simulation, bundled, digits
+from support.simulation import bundled, digits
 
 TRITON = runtimes.Runtimes([], bundled("ClusterServingRuntime"))
 STORAGE = bundled("ClusterStorageContainer")
@@ -93,6 +93,50 @@ def test_kserve_injects_the_transformers_arguments() -> None:
 def test_arguments_that_are_there_are_not_injected() -> None:
     given = ["--model_name=mine", "--predictor_host", "elsewhere", "--http_port=1"]
     assert transformer.arguments(digits(), given) == given
+
+
+@pytest.mark.parametrize(
+    ("given", "injected"),
+    [
+        ([], ["--model_name", "--predictor_host", "--http_port"]),
+        (["--model_name=mine"], ["--predictor_host", "--http_port"]),
+        (["--predictor_host", "elsewhere"], ["--model_name", "--http_port"]),
+        (["--http_port=1"], ["--model_name", "--predictor_host"]),
+        (["--model_name_suffix=x"], ["--predictor_host", "--http_port"]),
+        (["--predictor_protocol", "v2"], ["--model_name", "--predictor_host", "--http_port"]),
+    ],
+)
+def test_each_argument_is_injected_unless_one_begins_like_it(
+    given: list[str], injected: list[str]
+) -> None:
+    arguments = transformer.arguments(digits(), given)
+    assert arguments[: len(given)] == given
+    assert [word for word in arguments[len(given) :] if word.startswith("--")] == injected
+
+
+def test_the_predictors_host_has_its_variants_name() -> None:
+    isvc = digits(name="blue")
+    assert transformer.arguments(isvc, [])[3] == "digits-blue-predictor.default"
+
+
+def test_what_kserve_never_injects() -> None:
+    isvc = digits()
+    pod_spec = transformer.template(isvc, STORAGE).pod_spec
+    container = pod_spec["containers"][0]
+    assert "--predictor_protocol" not in container["args"]
+    assert "--predictor_use_ssl" not in container["args"]
+    assert container["env"] == [{"name": "INFERENCE_SERVICE_NAME", "value": "digits"}]
+
+
+def test_storage_may_be_named_once_only() -> None:
+    isvc = digits()
+    isvc["spec"]["predictor"]["model"]["storage"] = {"key": "k", "path": "p"}
+    with pytest.raises(errors.ReconcileFailed) as both:
+        predictor.template(isvc, TRITON, STORAGE)
+    assert str(both.value) == "must provide only one of storageUri and storage.path"
+    del isvc["spec"]["predictor"]["model"]["storageUri"]
+    with pytest.raises(errors.ReconcileFailed, match=r"predictor\.model\.storage does not run"):
+        predictor.template(isvc, TRITON, STORAGE)
 
 
 def test_container_concurrency_becomes_workers() -> None:
@@ -199,15 +243,3 @@ def test_timeout_and_concurrency_are_the_revisions() -> None:
     spec = service(isvc)["spec"]["template"]["spec"]
     assert (spec["timeoutSeconds"], spec["responseStartTimeoutSeconds"]) == (30, 30)
     assert spec["containerConcurrency"] == 2
-
-
-def test_a_weight_alone_leaves_the_template_as_it_is(serving: Simulation) -> None:
-    before = serving.services["predictor"]["spec"]["template"]
-    serving.change(lambda isvc: isvc["spec"]["predictor"].update(canaryTrafficPercent=30))
-    assert serving.services["predictor"]["spec"]["template"] == before
-
-
-def test_an_annotation_makes_a_new_revision_of_every_component(serving: Simulation) -> None:
-    serving.change(lambda isvc: isvc["metadata"]["annotations"].update(note="x"))
-    assert {name[-5:] for name in serving.revisions} == {"00001", "00002"}
-    assert len(serving.revisions) == 4

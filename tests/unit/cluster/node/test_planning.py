@@ -147,6 +147,37 @@ def test_a_canary_that_failed_is_stopped_when_another_takes_its_place(serving: N
     assert serving.running() == [V1, V3, TRANSFORMER]
 
 
+def test_a_revision_that_is_never_ready_fails_at_its_deadline(node: Node) -> None:
+    isvc = digits()
+    isvc["metadata"]["annotations"] = {"serving.knative.dev/progress-deadline": "90s"}
+    node.apply(isvc)
+    for now, left, ready in (
+        ("2026-01-01T00:00:00Z", 90.0, "Unknown"),
+        ("2026-01-01T00:01:20Z", 10.0, "Unknown"),
+        ("2026-01-01T00:01:30Z", None, "False"),
+    ):
+        node.now = now
+        node.work()
+        assert (node.last.look_again, condition(node, "Ready")["status"]) == (left, ready)
+    message = condition(node, "PredictorConfigurationReady")["message"]
+    assert 'ReplicaSet "digits-predictor-00001-deployment" has timed out progressing.' in message
+    assert V1 in node.running()
+    node.complete()
+    assert condition(node, "Ready")["status"] == "True"
+    assert node.last.look_again is None
+
+
+def test_a_service_for_the_cluster_only_has_no_public_host(node: Node) -> None:
+    isvc = digits()
+    isvc["metadata"]["labels"] = {"networking.knative.dev/visibility": "cluster-local"}
+    node.apply(isvc)
+    node.complete()
+    domains = {domain for host in node.part.hosts for domain in host.domains}
+    assert "digits.default.svc.cluster.local" in domains
+    assert "digits-predictor.default" in domains
+    assert not [each for each in domains if each.endswith((".localhost", ".example.com"))]
+
+
 def test_an_image_without_a_program_fails_the_revision_and_names_the_known_ones(
     node: Node,
 ) -> None:
