@@ -300,3 +300,14 @@ def test_parts_that_do_not_run_here_are_refused_by_name(
     message = simulation.events[-1].message
     assert named in message
     assert "does not run" in message
+
+
+@pytest.mark.parametrize("mode", ["Standard", "ModelMesh"])
+def test_other_deployment_modes_are_refused_by_name(simulation: Simulation, mode: str) -> None:
+    isvc = digits()
+    isvc["metadata"]["annotations"] = {"serving.kserve.io/deploymentMode": mode}
+    simulation.apply(isvc)
+    assert simulation.services == {}
+    status, reason, message = simulation.condition("PredictorReady")
+    assert (status, reason) == ("False", "ReconcileFailed")
+    assert f"the deployment mode {mode} does not run" in message
