@@ -66,6 +66,7 @@ def test_tritons_readiness_is_its_own_word_by_http(tmp_path: Path) -> None:
 
 
 def test_a_declared_http_probe_is_followed(tmp_path: Path) -> None:
-    probe = {"httpGet": {"path": "/ready"}}
+    headers = [{"name": "X-Asked", "value": "yes"}]
+    probe = {"httpGet": {"path": "/ready", "httpHeaders": headers}}
     found = notes(tmp_path, "example/kserve", "h2c", readinessProbe=probe)
-    assert found["probe"] == {"port": HTTP, "path": "/ready"}
+    assert found["probe"] == {"port": HTTP, "path": "/ready", "headers": {"X-Asked": "yes"}}
