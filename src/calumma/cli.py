@@ -173,8 +173,8 @@ def _logs(options: argparse.Namespace) -> int:
     if options.name is None:
         print("\n".join(report.log_names(home)))
         return 0
-    files = report.logs(home, options.name)
-    for line in report.lines(files, options.lines, follow=options.follow):
+    logs = report.logs(home, options.name)
+    for line in report.lines(logs, options.lines, follow=options.follow):
         print(line)
     return 0
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from calumma.cluster import layout
+from calumma.cluster import layout, logfile
 
 KUBECTL = shutil.which("kubectl")
 ISVC = "apis/serving.kserve.io/v1beta1"
@@ -157,6 +157,14 @@ def pod(name: str, *containers: str) -> Object:
     """The manifest of a Pod."""
     spec = {"containers": [{"name": each, "image": "calumma/x"} for each in containers]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def write_log(folder: Path, *lines: str, run: int = 0, at: str = "") -> None:
+    """Append lines to the log of a container's run, as the node does."""
+    moment = at.encode() or logfile.moment(time.time_ns())
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{run}.log").open("ab") as log:
+        log.writelines(logfile.stamped(line.encode(), moment) for line in lines)
 
 
 def events(response: httpx.Response) -> Iterator[Object]:

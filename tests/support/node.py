@@ -147,7 +147,7 @@ class Node:
         """Let the programs with this text in their name end with code 1."""
         for name, observed in list(self.programs.items()):
             if part in name:
-                ended = Ended(1, 0, 0.0, 1.0, 0)
+                ended = Ended(1, 0, 0.0, 1.0, "")
                 self.programs[name] = Observed(
                     observed.wanted, "waiting", 1.0, last=ended, retry_at=2.0
                 )

@@ -125,5 +125,9 @@ class Home:
         return self.logs / f"{program}.log"
 
     def pod_log(self, namespace: str, pod: str, container: str) -> Path:
-        """The log of one container."""
-        return self.logs / "pods" / namespace / pod / f"{container}.log"
+        """The folder with the logs of one container's runs."""
+        return self.pod_logs(namespace, pod) / container
+
+    def pod_logs(self, namespace: str, pod: str) -> Path:
+        """The folder with the logs of one pod's containers."""
+        return self.logs / "pods" / namespace / pod

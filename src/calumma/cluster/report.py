@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 
 from calumma import errors
-from calumma.cluster import conditions, layout, lifecycle, objects
+from calumma.cluster import conditions, layout, lifecycle, logfile, objects
 from calumma.cluster.node import client
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.record import Observed
@@ -42,12 +43,14 @@ async def status(home: layout.Home) -> tuple[str, bool]:
 def log_names(home: layout.Home) -> list[str]:
     """All logs that there are, as names for :func:`logs`."""
     own = sorted(path.stem for path in home.logs.glob("*.log"))
-    pods = sorted({path.parent.name for path in (home.logs / "pods").glob("*/*/*.log")})
+    pods = sorted({path.parent.name for path in (home.logs / "pods").glob("*/*/*/")})
     return [*own, *pods]
 
 
 def logs(home: layout.Home, name: str) -> list[Path]:
-    """The log files of a program, of a pod, or of all pods of an InferenceService.
+    """The logs of a program, of a pod, or of all pods of an InferenceService.
+
+    A container's is the folder with those of its runs.
 
     Raises ConfigurationError for a name that has none.
     """
@@ -55,10 +58,10 @@ def logs(home: layout.Home, name: str) -> list[Path]:
     if own.exists():
         return [own]
     folder = home.logs / "pods"
-    found = [path for path in folder.glob("*/*/*.log") if path.parent.name == name]
+    found = [path for path in folder.glob("*/*/*/") if path.parent.name == name]
     if not found:
         starts = (f"{name}-predictor-", f"{name}-transformer-")
-        found = [path for path in folder.glob("*/*/*.log") if path.parent.name.startswith(starts)]
+        found = [path for path in folder.glob("*/*/*/") if path.parent.name.startswith(starts)]
     if not found:
         raise errors.ConfigurationError(
             f"There is no log of {name!r}; there are {', '.join(log_names(home)) or 'none'}."
@@ -66,30 +69,37 @@ def logs(home: layout.Home, name: str) -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime)
 
 
-def lines(files: Sequence[Path], count: int, *, follow: bool) -> Iterator[str]:
-    """The last ``count`` lines of each file, and with ``follow`` what is added, without end.
+def lines(logs: Sequence[Path], count: int, *, follow: bool) -> Iterator[str]:
+    """The last ``count`` lines of each log, and with ``follow`` what is added, without end.
 
-    With several files each line is preceded by where it comes from.
+    With several logs each line is preceded by where it comes from.
     """
-    places: dict[Path, int] = {}
-    for path in files:
-        with path.open("rb") as stream:
-            last = deque(stream, maxlen=count)
-            places[path] = stream.tell()
-        yield from (_labelled(path, line, files) for line in last)
-    while follow:
-        for path in files:
-            with path.open("rb") as stream:
-                stream.seek(min(places[path], path.stat().st_size))
-                for line in stream:
-                    yield _labelled(path, line, files)
-                places[path] = stream.tell()
-        time.sleep(_POLL)
+    readers: dict[Path, logfile.Reader] = {}
+    with contextlib.ExitStack() as stack:
+        while True:
+            for path in logs:
+                if path not in readers:
+                    try:
+                        readers[path] = logfile.Reader(functools.partial(_files, path), count)
+                    except FileNotFoundError:
+                        continue
+                    stack.callback(readers[path].close)
+                for line in readers[path].lines():
+                    yield _labelled(path, line, logs)
+            if not follow:
+                return
+            time.sleep(_POLL)
 
 
-def _labelled(path: Path, line: bytes, files: Sequence[Path]) -> str:
-    text = line.decode(errors="replace").rstrip("\n")
-    return text if len(files) == 1 else f"[{path.parent.name}/{path.stem}] {text}"
+def _files(log: Path) -> list[Path]:
+    """The files of a log, or of all runs of a container, oldest first."""
+    runs = logfile.runs(log) if log.is_dir() else [log]
+    return [piece for run in runs for piece in logfile.pieces(run)]
+
+
+def _labelled(path: Path, line: bytes, logs: Sequence[Path]) -> str:
+    text = logfile.entry(line).text.decode(errors="replace").rstrip("\n")
+    return text if len(logs) == 1 else f"[{path.parent.name}/{path.name}] {text}"
 
 
 def _prometheus(settings: settings_room.Settings) -> str:

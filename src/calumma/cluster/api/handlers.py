@@ -38,7 +38,7 @@ from calumma.cluster.api.routing import Target
 from calumma.cluster.objects import Object
 
 LogPath = Callable[[str, str, str], Path]
-"""Namespace, pod and container to the file that holds the container's log."""
+"""Namespace, pod and container to the folder with the logs of the container's runs."""
 
 
 @dataclass(frozen=True)
@@ -192,9 +192,7 @@ async def _log(state: Backend, request: Request, log_path: LogPath) -> Response:
     target = request.target
     pod = reading.get(state, target.resource, target.namespace, target.name)
     wanted = logs.asked(pod, request.query)
-    path = log_path(target.namespace, target.name, wanted.container)
-    if not path.is_file():
-        raise logs.waiting(pod, wanted.container)
+    path = logs.run(pod, log_path(target.namespace, target.name, wanted.container), wanted)
     key = target.resource.key(target.namespace, target.name)
 
     def alive() -> bool:

@@ -1,31 +1,31 @@
 """``kubectl logs``: what the containers of a pod have written.
 
-The node keeps one file for each container; this room reads the part that a client asks for and,
-with ``follow``, goes on until the container is gone. The files hold what the programs wrote, so the
-time of a line is the one that it begins with, or that of the line before it.
-Source: Kubernetes' ``PodLogOptions``.
+The node keeps a log for each run of a container, each line with its time
+(:mod:`calumma.cluster.logfile`); this room reads the part that a client asks for. With ``follow``
+it goes on, also with the runs after this one, until the pod is gone.
+Source: Kubernetes' ``PodLogOptions`` and the kubelet's choice of a run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from calumma.cluster import logfile
 from calumma.cluster.api import options, printers, status
 from calumma.cluster.objects import Object, dig
 
 _BLOCK: Final = 64 * 1024
 _FOLLOW_SECONDS: Final = 0.3
-_ISO: Final = re.compile(
-    rb"\W{0,2}(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)([.,]\d+)?(Z|[+-]\d\d:?\d\d)?"
-)
-_GLOG: Final = re.compile(rb"[IWEF](\d\d)(\d\d) (\d\d:\d\d:\d\d)(\.\d+)?")
+_UNPULLED: Final = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,11 @@ class Asked:
     """The part of a log that a client asks for."""
 
     container: str
+    previous: bool
+    """Whether the run before the present one is meant."""
     follow: bool
-    since: float | None
-    """Seconds since 1970; None for all."""
+    since: bytes
+    """The earliest time, as lines have it; empty for all."""
     tail: int | None
     """Lines from the end; None for all."""
     limit: int | None
@@ -47,29 +49,31 @@ def asked(pod: Object, query: options.Query) -> Asked:
     """What a query asks of a pod's logs.
 
     Raises:
-        errors.Refused: 400 where the pod has no such container, or no earlier one to show.
+        errors.Refused: 400 where the pod has no such container, or a value is none.
     """
-    name = pod["metadata"]["name"]
     container = _container(pod, query.get("container", ""))
-    if query.get("previous") in ("true", "1"):
-        raise status.bad_request(
-            f'previous terminated container "{container}" in pod "{name}" not found'
-        )
-    since: float | None = None
+    since = b""
     if query.get("sinceSeconds"):
-        since = time.time() - _number(query, "sinceSeconds")
+        since = _moment(time.time() - _number(query, "sinceSeconds"))
     elif query.get("sinceTime"):
-        since = printers.seconds(query["sinceTime"])
-        if since is None:
+        seconds = printers.seconds(query["sinceTime"])
+        if seconds is None:
             raise status.bad_request(f'sinceTime "{query["sinceTime"]}" is not an RFC 3339 time')
+        since = _moment(seconds)
     return Asked(
         container,
+        query.get("previous") in ("true", "1"),
         query.get("follow") in ("true", "1"),
         since,
         _number(query, "tailLines") if query.get("tailLines") else None,
         _number(query, "limitBytes") if query.get("limitBytes") else None,
         query.get("timestamps") in ("true", "1"),
     )
+
+
+def _moment(seconds: float) -> bytes:
+    """A time as lines have it; nothing is older than 1970."""
+    return logfile.moment(int(max(seconds, 0.0) * 10**9))
 
 
 def _number(query: options.Query, name: str) -> int:
@@ -96,98 +100,88 @@ def _container(pod: Object, wanted: str) -> str:
     )
 
 
-def waiting(pod: Object, container: str) -> Exception:
-    """What is answered while a container has not written anything yet."""
-    states = dig(pod, "status", "containerStatuses", default=[])
-    state: Any = next((each for each in states if each["name"] == container), {})
-    reason = dig(state, "state", "waiting", "reason", default="ContainerCreating")
-    name = pod["metadata"]["name"]
-    return status.bad_request(
-        f'container "{container}" in pod "{name}" is waiting to start: {reason}'
-    )
+def run(pod: Object, folder: Path, wanted: Asked) -> Path:
+    """The log of the run that is meant, out of the folder with those of all runs.
+
+    While a container waits to be started again, its last run is both the present and the one
+    before, as the kubelet has it.
+
+    Raises:
+        errors.Refused: 400 where there is no such run.
+    """
+    name, container = pod["metadata"]["name"], wanted.container
+    found = logfile.runs(folder)
+    reported: Any = _reported(pod, container)
+    if wanted.previous:
+        if "running" in reported.get("state", {}):
+            found = found[:-1]
+        if "terminated" not in reported.get("lastState", {}) or not found:
+            raise status.bad_request(
+                f'previous terminated container "{container}" in pod "{name}" not found'
+            )
+    if not found:
+        reason = dig(reported, "state", "waiting", "reason", default="ContainerCreating")
+        why = _UNPULLED.get(reason, reason)
+        raise status.bad_request(
+            f'container "{container}" in pod "{name}" is waiting to start: {why}'
+        )
+    return found[-1]
 
 
-async def read(path: Path, wanted: Asked, alive: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """The lines of a log, as asked for; following ends when ``alive`` says no more."""
+def _reported(pod: Object, container: str) -> Object:
+    """What the pod's status says of a container."""
+    for field in ("containerStatuses", "initContainerStatuses"):
+        for each in dig(pod, "status", field, default=[]):
+            if each["name"] == container:
+                found: Object = each
+                return found
+    return {}
+
+
+async def read(log: Path, wanted: Asked, alive: Callable[[], bool]) -> AsyncIterator[bytes]:
+    """A run's log, as asked for; following ends when ``alive`` says no more."""
+    onwards = wanted.follow and not wanted.previous
+
+    def files() -> list[Path]:
+        runs = logfile.runs(log.parent) if onwards else [log]
+        later = [each for each in runs if int(each.stem) >= int(log.stem)]
+        return [piece for each in later for piece in logfile.pieces(each)]
+
     left = wanted.limit if wanted.limit is not None else 1 << 62
-    with path.open("rb") as file:
-        file.seek(_start(path, wanted))
-        lines = _selected(file, wanted, path.stat().st_mtime)
+    with contextlib.ExitStack() as stack:
+        try:
+            reader = stack.enter_context(contextlib.closing(logfile.Reader(files, wanted.tail)))
+        except FileNotFoundError:  # the pod has gone meanwhile
+            return
         while True:
-            for line in lines:
+            ended = not onwards or not alive()
+            for block in _blocks(_selected(reader.lines(), wanted)):
+                yield block[:left]
+                left -= len(block)
                 if left <= 0:
                     return
-                yield line[:left]
-                left -= len(line)
-            if not wanted.follow:
-                return
-            ended = not alive()
-            if file.tell() > path.stat().st_size:
-                file.seek(0)
-            lines = _selected(file, wanted, time.time())
             if ended:
-                for line in lines:
-                    yield line[:left]
                 return
             await asyncio.sleep(_FOLLOW_SECONDS)
 
 
-def _start(path: Path, wanted: Asked) -> int:
-    """Where the last so many lines begin, found from the end of the file."""
-    if wanted.tail is None:
-        return 0
-    size = path.stat().st_size
-    if wanted.tail == 0:
-        return size
-    found = 0
-    with path.open("rb") as file:
-        at = size
-        while at > 0:
-            length = min(_BLOCK, at)
-            at -= length
-            file.seek(at)
-            block = file.read(length)
-            end = length - 1 if at + length == size else length
-            while (newline := block.rfind(b"\n", 0, end)) >= 0:
-                found += 1
-                if found == wanted.tail:
-                    return at + newline + 1
-                end = newline
-    return 0
-
-
-def _selected(lines: Iterable[bytes], wanted: Asked, clock: float) -> Iterable[bytes]:
-    """The lines since a moment, each with its time in front where that is asked for.
-
-    A line that says no time has that of the line before it; the first ones have ``clock``.
-    """
-    moment = clock
+def _selected(lines: Iterator[bytes], wanted: Asked) -> Iterator[bytes]:
+    """The texts of the lines since a moment, each with its time where that is asked for."""
     for line in lines:
-        own = line_time(line)
-        moment = moment if own is None else own
-        if wanted.since is not None and moment < wanted.since:
-            continue
-        if wanted.timestamps:
-            written = datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
-            yield written.replace("+00:00", "Z").encode() + b" " + line
-        else:
-            yield line
+        entry = logfile.entry(line)
+        if entry.time >= wanted.since:
+            yield b"%s %s" % entry if wanted.timestamps else entry.text
 
 
-def line_time(line: bytes) -> float | None:
-    """The time with which a line begins, in seconds since 1970, or None.
-
-    Programs write ISO 8601 or glog's short form; one without a zone is in local time.
-    """
-    if match := _ISO.match(line):
-        day, clock, fraction, zone = (part.decode() if part else "" for part in match.groups())
-        text = f"{day}T{clock}{fraction.replace(',', '.')}{zone}"
-    elif match := _GLOG.match(line):
-        month, number, clock, fraction = (p.decode() if p else "" for p in match.groups())
-        text = f"{time.localtime().tm_year}-{month}-{number}T{clock}{fraction}"
-    else:
-        return None
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None
+def _blocks(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in fewer parts."""
+    block: list[bytes] = []
+    size = 0
+    for part in parts:
+        block.append(part)
+        size += len(part)
+        if size >= _BLOCK:
+            yield b"".join(block)
+            block, size = [], 0
+    if block:
+        yield b"".join(block)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
@@ -59,13 +58,12 @@ class Agent:
         self._queued: set[owners.Owner] = set()
         self._supervisor = supervisor
         self._restarts: set[asyncio.Task[None]] = set()
-        self._programs = observation.Programs(
-            self.look_at, self._restart, functools.partial(folders.clear, home)
-        )
+        self._programs = observation.Programs(self.look_at, self._restart, self._clear)
         self._gateway = gateway.Gateway(home.envoy, home.envoy_admin)
         self._traffic = traffic.Traffic(
             self._settings, self._gateway, home.prometheus / prometheus.TARGETS
         )
+        self._complete = False
         self._caches = self._follow()
         self._scaling = scaling.Scaling(
             self._gateway,
@@ -128,12 +126,29 @@ class Agent:
         self._restarts.add(task)
         task.add_done_callback(self._restarts.discard)
 
+    def _clear(self, namespace: str, pod: str) -> None:
+        """Remove what a pod without programs leaves behind."""
+        folders.clear(self._home, namespace, pod)
+        self._forget_logs()
+
+    def _forget_logs(self) -> None:
+        """Remove the logs of pods that have neither an object nor programs, once all are known."""
+        if not self._complete:
+            return
+        objects_of = {(objects.namespace(p), objects.name(p)) for p in self._caches.pods}
+        folders.forget(self._home, objects_of | self._programs.pods())
+
     def _look_later(self, owner: owners.Owner, seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, self.look_at, owner)
 
     def _follow(self) -> reconcile.Caches:
         def named(obj: Object) -> None:
             self.look_at(owners.named(obj))
+
+        def pod(obj: Object) -> None:
+            self._look_at_owner(obj)
+            if self._caches.pods.get(objects.namespace(obj), objects.name(obj)) is None:
+                self._forget_logs()
 
         def everything(_: Object) -> None:
             self._look_at_all()
@@ -146,7 +161,7 @@ class Agent:
             isvcs=Cache(client.INFERENCE_SERVICE, named),
             services=Cache(client.SERVICE, self._look_at_owner),
             revisions=Cache(client.REVISION, self._look_at_owner),
-            pods=Cache(client.POD, self._look_at_owner),
+            pods=Cache(client.POD, pod),
             runtimes=Cache(client.SERVING_RUNTIME, everything),
             cluster_runtimes=Cache(client.CLUSTER_SERVING_RUNTIME, everything),
             storage=Cache(client.CLUSTER_STORAGE_CONTAINER, everything),
@@ -168,6 +183,8 @@ class Agent:
 
     async def _adopt(self) -> None:
         """Know every part of the gateway before the first change, so that none is dropped."""
+        self._complete = True
+        self._forget_logs()
         running = {owners.owner_of_program(each) for each in self._programs}
         for owner in self._owners() | running:
             async with self._contained(owner):

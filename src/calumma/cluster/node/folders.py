@@ -1,8 +1,12 @@
-"""The folders of pods: made before a program starts, cleared after a pod is gone."""
+"""The folders of pods: made before a program starts, cleared after a pod is gone.
+
+A pod's logs stay as long as its object, which may outlive its programs.
+"""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Container
 from pathlib import Path
 
 from calumma.cluster import layout
@@ -19,9 +23,16 @@ def prepare(wanted: Wanted) -> None:
 
 
 def clear(home: layout.Home, namespace: str, pod: str) -> None:
-    """Remove a pod's model and the shared memory that a killed Triton left; its log stays."""
+    """Remove a pod's model and the shared memory that a killed Triton left; its logs stay."""
     shutil.rmtree(home.models / namespace / pod, ignore_errors=True)
     _free(pods.machine_wide_name(home, namespace, pod))
+
+
+def forget(home: layout.Home, kept: Container[tuple[str, str]]) -> None:
+    """Remove the logs of all pods but those kept, which are given by namespace and name."""
+    for folder in (home.logs / "pods").glob("*/*"):
+        if (folder.parent.name, folder.name) not in kept:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def clear_all(home: layout.Home) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from calumma.cluster import logfile
 from calumma.cluster.node import owners, pod_status, probes, supervision
 from calumma.cluster.node.record import Observed
 from calumma.cluster.programs import triton
@@ -43,6 +44,10 @@ class Programs:
         """One program by its name."""
         return self._rows.get(program)
 
+    def pods(self) -> set[tuple[str, str]]:
+        """The namespaces and names of the pods that have programs."""
+        return {pod_of(row) for row in self._rows.values()}
+
     def of(self, owner: owners.Owner) -> dict[str, Observed]:
         """The programs of one owner by name."""
         return {
@@ -61,8 +66,8 @@ class Programs:
             self._rows[name] = observed
         else:
             del self._rows[name]
-            if not any(_pod_of(row) == _pod_of(about) for row in self._rows.values()):
-                self._finished(*_pod_of(about))
+            if pod_of(about) not in self.pods():
+                self._finished(*pod_of(about))
         self._changed(owners.owner_of_program(about))
 
     def last_words(self, rows: dict[str, Observed]) -> dict[str, str]:
@@ -87,7 +92,7 @@ class Programs:
         known = self._words.get(name)
         if known is not None and known[0] == row.last.finished:
             return known[1]
-        text = _read(Path(row.wanted.log), row.last.offset)
+        text = logfile.end(Path(row.last.log), LONGEST_TAIL) if row.last.log else ""
         found = None
         if row.wanted.notes.get("kind") == "triton":
             found = triton.failure(text)
@@ -98,16 +103,6 @@ class Programs:
         return words
 
 
-def _pod_of(observed: Observed) -> tuple[str, str]:
+def pod_of(observed: Observed) -> tuple[str, str]:
+    """The namespace and the name of the pod that a program belongs to."""
     return observed.wanted.notes["namespace"], observed.wanted.notes["pod"]
-
-
-def _read(log: Path, offset: int) -> str:
-    """The end of what a run wrote."""
-    try:
-        with log.open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(max(offset, size - LONGEST_TAIL))
-            return stream.read().decode(errors="replace")
-    except OSError:
-        return ""

@@ -220,6 +220,7 @@ def _initializer(pod: Pod, machine: Machine) -> Wanted:
         directory=str(home.path),
         log=str(home.pod_log(pod.namespace, pod.name, name)),
         task=True,
+        runs=True,
         notes=_notes(pod, name),
     )
 
@@ -261,6 +262,7 @@ def _container(
         environment=dict(program.environment),
         directory=str(program.directory),
         log=str(machine.home.pod_log(pod.namespace, pod.name, each["name"])),
+        runs=True,
         grace=TRITON_GRACE if triton else 10.0,
         notes={
             **_notes(pod, each["name"]),

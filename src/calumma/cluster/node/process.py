@@ -1,4 +1,4 @@
-"""Child processes: started in a group of their own, bound to our life, their output in a file.
+"""Child processes: started in a group of their own, bound to our life, their output piped.
 
 The only room that uses ``subprocess``. A child gets SIGKILL from the kernel when its parent dies
 however that happens (``PR_SET_PDEATHSIG``), and whatever it started itself is in its process
@@ -20,9 +20,6 @@ from typing import NamedTuple
 MARK = "CALUMMA_SUPERVISED_BY"
 """The environment variable that names the home whose supervisor started a process."""
 
-LARGEST_LOG = 16 << 20
-"""Bytes after which a program's log moves aside when the program starts again."""
-
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -37,10 +34,8 @@ class Exit(NamedTuple):
 class Child:
     """One running child process."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], offset: int) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self._popen = popen
-        self.offset = offset
-        """Where the child's output begins in its log."""
         self.pid = popen.pid
         self.handle = os.pidfd_open(popen.pid)
         """A file descriptor that becomes readable when the child has ended."""
@@ -59,15 +54,12 @@ class Child:
 
 
 def start(
-    argv: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path, home: Path
+    argv: Sequence[str], environment: Mapping[str, str], directory: Path, output: int, home: Path
 ) -> Child:
-    """Start a child whose standard output and error are appended to ``log``.
+    """Start a child whose standard output and error are the file descriptor ``output``.
 
-    Raises OSError when the program or the directory does not exist or the log cannot be written.
+    Raises OSError when the program or the directory does not exist.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    if log.exists() and log.stat().st_size > LARGEST_LOG:
-        log.replace(log.with_suffix(".1.log"))
     parent = os.getpid()
 
     def bind_to_parent() -> None:
@@ -75,19 +67,17 @@ def start(
         if os.getppid() != parent:
             os._exit(1)
 
-    with log.open("ab") as output:
-        offset = output.tell()
-        popen = subprocess.Popen(
-            argv,
-            env={**environment, MARK: str(home)},
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=bind_to_parent,
-        )
-    return Child(popen, offset)
+    popen = subprocess.Popen(
+        argv,
+        env={**environment, MARK: str(home)},
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=bind_to_parent,
+    )
+    return Child(popen)
 
 
 class Crew:

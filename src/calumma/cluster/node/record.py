@@ -17,7 +17,8 @@ State = Literal["running", "waiting", "completed", "stopping"]
 class Wanted:
     """A program to keep running, or to run once to success when it is a ``task``.
 
-    ``notes`` are the asker's own: the supervisor gives them back and does not look at them.
+    ``log`` is the file of its output, or with ``runs`` the folder in which each run gets a log of
+    its own. ``notes`` are the asker's own: the supervisor gives them back unread.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Wanted:
     directory: str
     log: str
     task: bool = False
+    runs: bool = False
     grace: float = 10.0
     """Seconds between SIGTERM and SIGKILL."""
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -44,14 +46,14 @@ class Wanted:
 class Ended:
     """How the last run of a program ended.
 
-    Times are seconds since the epoch; ``offset`` is where the run's output begins in the log.
+    Times are seconds since the epoch; ``log`` is the file that holds the run's output.
     """
 
     code: int
     signal: int
     started: float
     finished: float
-    offset: int
+    log: str
 
 
 @dataclass(frozen=True)

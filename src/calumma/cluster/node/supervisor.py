@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from calumma.cluster.node import process
+from calumma.cluster.node import output, process
 from calumma.cluster.node.record import Ended, Observed, State, Wanted
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Program:
         self._changed = changed
         self._home = home
         self._child: process.Child | None = None
+        self._recorder: output.Recorder | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._since = time.time()
         self._restarts = -1
@@ -69,21 +70,43 @@ class Program:
         """Start a run now."""
         self._timer = None
         self._restarts += 1
-        wanted = self.wanted
         try:
-            self._child = process.start(
-                wanted.argv,
-                wanted.environment,
-                Path(wanted.directory),
-                Path(wanted.log),
-                self._home,
-            )
+            self._child = self._run()
         except OSError as error:
-            log.error("cannot start %s: %s", wanted.name, error)
-            self._ended(Ended(127, 0, time.time(), time.time(), 0))
+            log.error("cannot start %s: %s", self.wanted.name, error)
+            self._ended(Ended(127, 0, time.time(), time.time(), self._end_output()))
             return
         asyncio.get_running_loop().add_reader(self._child.handle, self._reap)
         self._enter("running")
+
+    def _run(self) -> process.Child:
+        """Start the child, its output on the way to its log."""
+        wanted = self.wanted
+        recorder = self._recorder = output.Recorder(Path(wanted.log), runs=wanted.runs)
+        asyncio.get_running_loop().add_reader(recorder.source, self._copy)
+        try:
+            directory = Path(wanted.directory)
+            return process.start(
+                wanted.argv, wanted.environment, directory, recorder.sink, self._home
+            )
+        finally:
+            recorder.started()
+
+    def _copy(self) -> None:
+        """Copy output; a run that has closed its own is not watched any more."""
+        recorder = self._recorder
+        if recorder is not None and recorder.copy() is None:
+            asyncio.get_running_loop().remove_reader(recorder.source)
+
+    def _end_output(self) -> str:
+        """Copy the last output; where it lies."""
+        recorder = self._recorder
+        if recorder is None:
+            return ""
+        self._recorder = None
+        asyncio.get_running_loop().remove_reader(recorder.source)
+        recorder.finish()
+        return str(recorder.path)
 
     def stop(self) -> None:
         """Ask the run to end and forget the program; without a run it is gone at once."""
@@ -113,12 +136,13 @@ class Program:
             return
         asyncio.get_running_loop().remove_reader(child.handle)
         ended = child.reap()
+        path = self._end_output()
         self._child = None
         self._cancel_timer()
         if self.state == "stopping":
             self._forget()
         else:
-            self._ended(Ended(ended.code, ended.signal, self._since, time.time(), child.offset))
+            self._ended(Ended(ended.code, ended.signal, self._since, time.time(), path))
 
     def _ended(self, ended: Ended) -> None:
         self._last = ended

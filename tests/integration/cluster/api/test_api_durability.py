@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from support.api_server import ApiServer, config_map, events, pod, until
+from support.api_server import ApiServer, config_map, events, pod, until, write_log
 
 PATH = "/api/v1/namespaces/default/configmaps"
 
@@ -71,9 +71,7 @@ def test_sigterm_ends_the_server_within_two_seconds_with_open_watches_and_logs(
 ) -> None:
     with own_server.node_client() as node:
         node.post("/api/v1/namespaces/default/pods", json=pod("p", "main"))
-    log = own_server.home.pod_log("default", "p", "main")
-    log.parent.mkdir(parents=True)
-    log.write_text("one\n")
+    write_log(own_server.home.pod_log("default", "p", "main"), "one")
     follow = "/api/v1/namespaces/default/pods/p/log?follow=true"
     with own_server.client() as client, client.stream("GET", f"{PATH}?watch=true") as watch:
         assert watch.status_code == 200

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from support.api_server import KUBECTL, ApiServer, Object, config_map, isvc, pod
+from support.api_server import KUBECTL, ApiServer, Object, config_map, isvc, pod, write_log
 
 Kubectl = Callable[..., str]
 
@@ -129,9 +129,7 @@ def test_pods_and_their_logs(
     ready["state"] = {"running": {"startedAt": "2026-11-21T10:00:00Z"}}
     made["status"] = {"phase": "Running", "podIP": "127.0.0.1", "containerStatuses": [ready]}
     assert node.put(f"{path}/p/status", json=made).is_success
-    log = server.home.pod_log(namespace, "p", "kserve-container")
-    log.parent.mkdir(parents=True)
-    log.write_text("one\ntwo\n")
+    write_log(server.home.pod_log(namespace, "p", "kserve-container"), "one", "two")
     header, row = lines(kubectl("get", "pods"))
     assert header == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
     assert row[:4] == ["p", "1/1", "Running", "2"]

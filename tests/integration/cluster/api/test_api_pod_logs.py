@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from support.api_server import ApiServer, pod, until
+from calumma.cluster import logfile
+from support.api_server import ApiServer, pod, until, write_log
 
-LINES = [
-    "2026-11-21 10:00:00,000 INFO starting",
-    "a line without a time",
-    "I1121 10:00:05.500000 123 server.cc:1] ready",
-    "2026-11-21T10:00:09.250+00:00 done",
-]
+TIMES = [f"2026-11-21T10:00:0{second}.000000000Z" for second in (0, 1, 5, 9)]
+LINES = ["starting", "", "ready", "done"]
 
 
 @pytest.fixture
 def log(server: ApiServer, node: httpx.Client, namespace: str) -> Path:
-    """The log of a running pod with one container."""
+    """The logs of a running pod with one container."""
     node.post(f"/api/v1/namespaces/{namespace}/pods", json=pod("p", "main"))
-    path = server.home.pod_log(namespace, "p", "main")
-    path.parent.mkdir(parents=True)
-    path.write_text("".join(f"{line}\n" for line in LINES))
-    return path
+    folder = server.home.pod_log(namespace, "p", "main")
+    for at, line in zip(TIMES, LINES, strict=True):
+        write_log(folder, line, at=at)
+    return folder
 
 
 def read(client: httpx.Client, namespace: str, **query: str) -> list[str]:
     answer = client.get(f"/api/v1/namespaces/{namespace}/pods/p/log", params=query)
     assert answer.status_code == 200, answer.text
     return answer.text.splitlines()
+
+
+def report(node: httpx.Client, namespace: str, **facts: object) -> None:
+    """Let the pod's status say something of its container."""
+    path = f"/api/v1/namespaces/{namespace}/pods/p"
+    reported = {"name": "main", "image": "", "imageID": "", "ready": False, "restartCount": 1}
+    found = node.get(path).json()
+    found["status"] = {"containerStatuses": [reported | facts]}
+    assert node.put(f"{path}/status", json=found).is_success
 
 
 def test_the_whole_log(client: httpx.Client, namespace: str, log: Path) -> None:
@@ -44,19 +51,41 @@ def test_the_last_lines(client: httpx.Client, namespace: str, log: Path, count: 
 
 
 def test_at_most_so_many_bytes(client: httpx.Client, namespace: str, log: Path) -> None:
-    assert "\n".join(read(client, namespace, limitBytes="20")) == LINES[0][:20]
+    path = f"/api/v1/namespaces/{namespace}/pods/p/log"
+    assert client.get(path, params={"limitBytes": "11"}).text == "starting\n\nr"
 
 
 def test_timestamps_stand_before_each_line(client: httpx.Client, namespace: str, log: Path) -> None:
-    found = read(client, namespace, timestamps="true")
-    assert [line.split(" ", 1)[1] for line in found] == LINES
-    assert found[3].startswith("2026-11-21T10:00:09.250000Z ")
-    assert found[0].split(" ")[0] == found[1].split(" ")[0]
+    pairs = zip(TIMES, LINES, strict=True)
+    assert read(client, namespace, timestamps="true") == [f"{at} {line}" for at, line in pairs]
 
 
 def test_only_what_is_younger(client: httpx.Client, namespace: str, log: Path) -> None:
-    assert read(client, namespace, sinceTime="2026-11-21T10:00:09Z") == LINES[3:]
-    assert read(client, namespace, sinceSeconds="1000000000") == LINES
+    assert read(client, namespace, sinceTime="2026-11-21T10:00:05Z") == LINES[2:]
+    assert read(client, namespace, sinceTime="2026-11-21T12:00:06+02:00") == LINES[3:]
+    assert read(client, namespace, sinceTime="0001-01-01T00:00:00Z") == LINES
+    assert read(client, namespace, sinceSeconds="100000000000") == LINES
+    write_log(log, "now")
+    seconds = int(time.time() - 1_795_255_211)  # 2026-11-21T10:00:11Z
+    assert read(client, namespace, sinceSeconds=str(max(seconds, 1))) == ["now"]
+
+
+def test_a_long_line_comes_in_one_piece(client: httpx.Client, namespace: str, log: Path) -> None:
+    at = TIMES[3].encode()
+    parts = [logfile.stamped(b"x" * 5, at, whole=False), logfile.stamped(b"y", at)]
+    with (log / "0.log").open("ab") as file:
+        file.writelines(parts)
+    assert read(client, namespace)[-1] == "xxxxxy"
+
+
+def test_a_log_that_has_moved_aside_is_read_from_its_first_piece(
+    client: httpx.Client, namespace: str, log: Path
+) -> None:
+    logfile.rotate(log / "0.log").close()
+    assert read(client, namespace) == LINES
+    write_log(log, "more")
+    assert read(client, namespace) == [*LINES, "more"]
+    assert read(client, namespace, tailLines="2") == ["done", "more"]
 
 
 def test_following_shows_what_is_written_and_ends_with_the_pod(
@@ -67,22 +96,30 @@ def test_following_shows_what_is_written_and_ends_with_the_pod(
     with client.stream("GET", f"{path}/log", params=query) as response:
         lines = response.iter_lines()
         assert next(lines) == LINES[-1]
-        with log.open("a") as file:
-            file.write("more\n")
+        write_log(log, "more")
         assert next(lines) == "more"
+        logfile.rotate(log / "0.log").close()
+        write_log(log, "in the next file")
+        assert next(lines) == "in the next file"
+        write_log(log, "in the next run", run=1)
+        assert next(lines) == "in the next run"
+        write_log(log, "at the end", run=1)
         node.delete(path)
-        assert list(lines) == []
+        assert list(lines) == ["at the end"]
 
 
-def test_a_log_that_is_begun_anew_is_followed_from_its_beginning(
-    client: httpx.Client, namespace: str, log: Path
+def test_each_run_has_its_log(
+    client: httpx.Client, node: httpx.Client, namespace: str, log: Path
 ) -> None:
-    query = {"follow": "true", "tailLines": "0"}
-    path = f"/api/v1/namespaces/{namespace}/pods/p/log"
-    with client.stream("GET", path, params=query) as response:
-        lines = response.iter_lines()
-        log.write_text("new\n")
-        assert next(lines) == "new"
+    terminated = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    report(node, namespace, state=waiting, lastState=terminated)
+    assert read(client, namespace) == read(client, namespace, previous="true") == LINES
+    write_log(log, "again", run=1)
+    report(node, namespace, state={"running": {}}, lastState=terminated)
+    assert read(client, namespace) == ["again"]
+    assert read(client, namespace, previous="true") == LINES
+    assert read(client, namespace, previous="true", follow="true") == LINES
 
 
 @pytest.mark.parametrize(
@@ -127,8 +164,7 @@ def test_logs_are_written_while_they_are_read(
     with client.stream("GET", path, params={"follow": "true", "tailLines": "0"}) as response:
         lines = response.iter_lines()
         for number in range(5):
-            with log.open("a") as file:
-                file.write(f"line {number} " + "x" * 100_000 + "\n")
+            write_log(log, f"line {number} " + "x" * 100_000)
             received.append(next(lines).split(" x")[0])
     assert received == [f"line {number}" for number in range(5)]
     until("closed", lambda: response.is_closed)

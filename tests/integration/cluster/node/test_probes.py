@@ -48,7 +48,8 @@ class Bench:
         argv = (sys.executable, "-c", SERVER, str(port))
         environment = {"PATH": os.environ["PATH"]}
         log = self.folder / f"{name}.log"
-        child = process.start(argv, environment, self.folder, log, self.folder)
+        with log.open("wb") as output:
+            child = process.start(argv, environment, self.folder, output.fileno(), self.folder)
         self.children.append(child)
         notes = {"probe": {"port": port, "path": path, **probe}}
         wanted = Wanted(name, argv, environment, str(self.folder), str(log), notes=notes)

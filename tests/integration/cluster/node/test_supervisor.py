@@ -14,6 +14,7 @@ from typing import cast
 import pytest
 
 from calumma import errors
+from calumma.cluster import logfile
 from calumma.cluster.node import process, supervision
 from calumma.cluster.node.record import Observed, Wanted
 from calumma.cluster.node.supervisor import Supervisor
@@ -98,6 +99,75 @@ async def test_runs_a_program_and_keeps_its_log(bench: Bench) -> None:
         await asyncio.sleep(0.01)
     else:
         raise AssertionError("no output")
+
+
+async def test_each_run_of_a_container_has_a_log_with_times(bench: Bench) -> None:
+    began = logfile.moment(time.time_ns())
+    code = "import os; print('mine:', os.getpid()); raise SystemExit(3)"
+    await bench.put("one", code, runs=True)
+    row = await bench.until(
+        "one", lambda r: r is not None and r.restarts >= 2 and r.state != "running"
+    )
+    assert row is not None
+    assert row.last is not None
+    kept = logfile.runs(bench.folder / "one.log")
+    assert [path.name for path in kept] == ["1.log", "2.log"]
+    assert row.last.log == str(kept[1])
+    entries = [logfile.entry(path.read_bytes()) for path in kept]
+    assert began < entries[0].time < entries[1].time < logfile.moment(time.time_ns())
+    assert [entry.text.startswith(b"mine: ") for entry in entries] == [True, True]
+    assert entries[0].text != entries[1].text
+
+
+async def test_a_log_moves_aside_and_no_line_is_lost(bench: Bench) -> None:
+    lines, size = 3_000, 10_000
+    code = f"""
+import sys
+for number in range({lines}):
+    print(number, "x" * {size}, flush=number % 7 == 0)
+print("the end", end="")
+"""
+    await bench.put("one", code, task=True, runs=True)
+    row = await bench.until("one", lambda r: r is not None and r.state == "completed")
+    assert row is not None
+    log = bench.folder / "one.log/0.log"
+    pieces = logfile.pieces(log)
+    assert [path.name for path in pieces] == ["0.log.2", "0.log.1", "0.log"]
+    assert all(path.stat().st_size <= logfile.LARGEST for path in pieces)
+    found = b"".join(path.read_bytes() for path in pieces).splitlines(keepends=True)
+    texts = [logfile.entry(line).text for line in found]
+    assert [int(text.split(b" ")[0]) for text in texts[:-1]] == list(range(lines))
+    assert {len(text.split(b" ")[1]) for text in texts[:-1]} == {size + 1}
+    assert texts[-1] == b"the end\n"
+
+
+async def test_a_line_without_end_is_written_in_parts(bench: Bench) -> None:
+    length = 5 * logfile.LONGEST_LINE
+    code = f"import time; print('x' * {length}, end='', flush=True); {SLEEP}"
+    await bench.put("one", code, runs=True)
+    log = bench.folder / "one.log/0.log"
+    await bench.until("one", lambda _: log.exists() and len(log.read_bytes()) > length)
+    entries = [logfile.entry(line) for line in log.read_bytes().splitlines(keepends=True)]
+    assert b"".join(entry.text for entry in entries) == b"x" * length
+
+
+async def test_a_full_disk_costs_output_and_not_the_program(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    (bench.folder / "one.log").symlink_to("/dev/full")
+    await bench.put("one", "for _ in range(99): print('x' * 9999, flush=True)", task=True)
+    row = await bench.until("one", lambda r: r is not None and r.state == "completed")
+    assert row is not None
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == [
+        f"{bench.folder / 'one.log'}: No space left on device; output is lost meanwhile"
+    ]
+
+
+async def test_the_log_of_a_program_of_the_cluster_goes_on_as_it_is(bench: Bench) -> None:
+    (bench.folder / "one.log").write_text("before\n")
+    await bench.put("one", "print('after')", task=True)
+    await bench.until("one", lambda r: r is not None and r.state == "completed")
+    assert (bench.folder / "one.log").read_text() == "before\nafter\n"
 
 
 async def test_the_same_request_again_changes_nothing(bench: Bench) -> None:

@@ -35,18 +35,27 @@ def there(regions: dict[str, Path]) -> set[str]:
     return {name for name, path in regions.items() if path.exists()}
 
 
-def test_a_pods_model_and_shared_memory_go_its_log_stays(
+def test_a_pods_model_and_shared_memory_go_its_logs_stay(
     tmp_path: Path, regions: dict[str, Path]
 ) -> None:
     home = layout.Home(tmp_path)
     model, log = home.models / "default/mine/1", home.pod_log("default", "mine", "main")
     model.mkdir(parents=True)
-    log.parent.mkdir(parents=True)
-    log.touch()
+    log.mkdir(parents=True)
     folders.clear(home, "default", "mine")
     assert not model.parent.exists()
     assert log.exists()
     assert there(regions) == {"sibling", "stranger"}
+
+
+def test_logs_go_with_the_pod_that_nobody_keeps(tmp_path: Path) -> None:
+    home = layout.Home(tmp_path)
+    logs = [home.pod_log(*pod, "main") for pod in (("a", "p"), ("a", "q"), ("b", "p"))]
+    for log in logs:
+        log.mkdir(parents=True)
+        (log / "0.log").touch()
+    folders.forget(home, {("a", "q")})
+    assert [log.exists() for log in logs] == [False, True, False]
 
 
 def test_a_home_that_is_down_leaves_no_shared_memory(

@@ -12,7 +12,7 @@ from calumma.cluster.node.record import Ended, Observed, Wanted
 
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"
 INIT, MAIN = (f"pods/default/digits-1/{name}" for name in (vocabulary.STORAGE_INITIALIZER, "main"))
-FAILED = Ended(1, 0, 5.0, 6.0, 0)
+FAILED = Ended(1, 0, 5.0, 6.0, "")
 
 
 def pod() -> pods.Pod:
@@ -78,7 +78,7 @@ def test_a_container_that_crashed_and_is_back_is_no_problem() -> None:
     rows = (row(INIT, "completed"), row(MAIN, "running", FAILED, 1))
     assert pod_status.problem(pod(), seen(*rows)) is not None
     assert pod_status.problem(pod(), seen(*rows, ready=MAIN)) is None
-    killed = Ended(137, 9, 5.0, 6.0, 0)
+    killed = Ended(137, 9, 5.0, 6.0, "")
     found = status(seen(row(INIT, "completed"), row(MAIN, "running", killed), ready=MAIN))
     assert found["containerStatuses"][0]["lastState"]["terminated"]["signal"] == 9
 
