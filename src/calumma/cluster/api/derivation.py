@@ -34,6 +34,7 @@ ROOTS = (
     "V1Service",
     "V1ServiceAccount",
     "CoreV1Event",
+    "V2HorizontalPodAutoscaler",
     "V1DeleteOptions",
     "V1ListMeta",
     "V1Status",

@@ -26,6 +26,17 @@ _NO_CLAIM: Final = (
     "claims are folders on the one-machine cluster: `calumma up` maps them, and "
     "pvc://CLAIM/PATH finds them without an object"
 )
+_NO_ENTRY: Final = (
+    "its containers are processes of this machine and cannot be entered from the API; "
+    "`kubectl logs` shows what they write, `calumma status` their process ids"
+)
+_NO_TUNNEL: Final = (
+    "the one-machine cluster has no tunnels; requests to an InferenceService go to the gateway, at "
+    "its status.url"
+)
+_NO_SCALER: Final = (
+    "nothing scales by load on the one-machine cluster; minReplicas is how many processes run"
+)
 
 
 def _core(plural: str, kind: str, **facts: Any) -> Resource:
@@ -84,6 +95,11 @@ _CORE: Final = (
         subresources=("log", "status"),
         fields=_POD_FIELDS,
         writer=NODE,
+        refused_parts={
+            "attach": _NO_ENTRY,
+            "exec": _NO_ENTRY,
+            "portforward": _NO_TUNNEL,
+        },
     ),
     _core("secrets", "Secret", schema="V1Secret", fields={"type": ("type",)}),
     _core("serviceaccounts", "ServiceAccount", schema="V1ServiceAccount", short_names=("sa",)),
@@ -95,6 +111,18 @@ _CORE: Final = (
         categories=("all",),
         refusal=_NO_SERVICE,
     ),
+)
+SCALERS: Final = Resource(
+    "autoscaling",
+    "v2",
+    "horizontalpodautoscalers",
+    "horizontalpodautoscaler",
+    "HorizontalPodAutoscaler",
+    schema="V2HorizontalPodAutoscaler",
+    short_names=("hpa",),
+    categories=("all",),
+    subresources=("status",),
+    refusal=_NO_SCALER,
 )
 
 
@@ -283,5 +311,5 @@ _KSERVE: Final = (
     _kserve("v1alpha1", "trainedmodels", "TrainedModel", *_SHORT_COLUMNS, short_names=("tm",)),
 )
 
-CATALOG: Final = Catalog((*_CORE, *_REVIEWS, DEFINITIONS, *_KNATIVE, *_KSERVE))
+CATALOG: Final = Catalog((*_CORE, SCALERS, *_REVIEWS, DEFINITIONS, *_KNATIVE, *_KSERVE))
 """Every served kind."""

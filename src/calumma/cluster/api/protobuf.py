@@ -1,8 +1,9 @@
 """Read the protobuf bodies that ``kubectl`` sends for Kubernetes' own kinds.
 
 kubectl 1.32 and later write namespaces, config maps, secrets, service accounts and access reviews
-as protobuf, and give up where that is not understood. The room decodes the wire format by tables of
-field numbers into the JSON form of the same objects; answers are always JSON. Pure.
+as protobuf, clients in Go also events, and give up where that is not understood. The room decodes
+the wire format by tables of field numbers into the JSON form of the same objects; answers are
+always JSON. Pure.
 Sources: protobuf.dev "Encoding", Kubernetes' ``generated.proto`` files and ``runtime.Unknown``.
 """
 
@@ -17,6 +18,8 @@ from calumma.cluster.objects import Object
 
 MEDIA_TYPE: Final = "application/vnd.kubernetes.protobuf"
 _MAGIC: Final = b"k8s\x00"
+_NO_ZEROS: Final = ("Event", "ObjectMeta")
+"""The messages whose JSON form leaves out numbers that are zero."""
 _YEAR_ONE: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -27,8 +30,8 @@ class Malformed(Exception):
 class Field(NamedTuple):
     """A field of a message: its JSON name, its type, and whether it repeats.
 
-    The type is ``string``, ``bytes``, ``int``, ``bool``, ``time``, ``map:string``, ``map:bytes``
-    or the name of a message.
+    The type is ``string``, ``bytes``, ``int``, ``bool``, ``time``, ``microtime``, ``map:string``,
+    ``map:bytes`` or the name of a message.
     """
 
     name: str
@@ -83,6 +86,25 @@ MESSAGES: Final[dict[str, Table]] = {
         3: Field("imagePullSecrets", "LocalObjectReference", repeated=True),
         4: Field("automountServiceAccountToken", "bool"),
     },
+    "Event": {
+        1: _META,
+        2: Field("involvedObject", "ObjectReference"),
+        3: Field("reason"),
+        4: Field("message"),
+        5: Field("source", "EventSource"),
+        6: Field("firstTimestamp", "time"),
+        7: Field("lastTimestamp", "time"),
+        8: Field("count", "int"),
+        9: Field("type"),
+        10: Field("eventTime", "microtime"),
+        11: Field("series", "EventSeries"),
+        12: Field("action"),
+        13: Field("related", "ObjectReference"),
+        14: Field("reportingComponent"),
+        15: Field("reportingInstance"),
+    },
+    "EventSource": {1: Field("component"), 2: Field("host")},
+    "EventSeries": {1: Field("count", "int"), 2: Field("lastObservedTime", "microtime")},
     "ObjectReference": {
         1: Field("kind"),
         2: Field("namespace"),
@@ -157,7 +179,7 @@ def _message(data: bytes, name: str) -> Object:
         value = _value(raw, field.type)
         if field.repeated:
             found.setdefault(field.name, []).append(value)
-        elif value not in ("", None) and not (value == 0 and name == "ObjectMeta"):
+        elif value not in ("", None) and not (value == 0 and name in _NO_ZEROS):
             found[field.name] = value
     return found
 
@@ -178,8 +200,8 @@ def _value(raw: int | bytes, kind: str) -> Any:
             return bool(_number(raw))
         case "bytes":
             return base64.b64encode(_bytes(raw)).decode()
-        case "time":
-            return _time(_bytes(raw))
+        case "time" | "microtime":
+            return _time(_bytes(raw), micro=kind == "microtime")
         case "string":
             try:
                 return _bytes(raw).decode()
@@ -188,7 +210,7 @@ def _value(raw: int | bytes, kind: str) -> Any:
     return _message(_bytes(raw), kind)
 
 
-def _time(data: bytes) -> str | None:
+def _time(data: bytes, *, micro: bool) -> str | None:
     """A moment as JSON writes it; the zero time is none."""
     parts = dict(_fields(data))
     seconds = _value(parts.get(1, 0), "int")
@@ -198,7 +220,8 @@ def _time(data: bytes) -> str | None:
         raise Malformed(f"{seconds} seconds is no time") from error
     if not parts or moment <= _YEAR_ONE:
         return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    fraction = f".{_number(parts.get(2, 0)) // 1000:06d}" if micro else ""
+    return moment.strftime(f"%Y-%m-%dT%H:%M:%S{fraction}Z")
 
 
 def _number(raw: int | bytes) -> int:

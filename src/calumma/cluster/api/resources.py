@@ -64,6 +64,8 @@ class Resource:
     """The only user that may write objects of this kind; empty where everyone may."""
     refusal: str = ""
     """Why no object of this kind can be created; empty where it can."""
+    refused_parts: Mapping[str, str] = field(default_factory=dict)
+    """Subresources that cannot be had here, and why."""
     stored_version: str = ""
     """The version that Kubernetes stores, where it is not this one."""
 

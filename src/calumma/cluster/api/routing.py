@@ -76,7 +76,9 @@ def _custom(
 def _built_in(
     resource: Resource, namespace: str, name: str, subresource: str, method: str
 ) -> Target:
-    """The target of a request about Kubernetes' own kinds."""
+    """The target of a request about Kubernetes' own kinds; raises Refused for what is none."""
+    if name and subresource in resource.refused_parts:
+        raise status.forbidden(resource.name, name, resource.refused_parts[subresource])
     across = resource.namespaced and not namespace
     served: tuple[str, ...] = ()
     if bool(namespace) == resource.namespaced or (across and not name):

@@ -64,6 +64,25 @@ def test_numbers_and_booleans(seconds: int, orphan: bool) -> None:
     assert (found["propagationPolicy"], found["dryRun"]) == ("Foreground", ["All"])
 
 
+def test_events() -> None:
+    meta = text(1, "e") + text(3, "default")
+    message = text(1, meta) + text(2, text(1, "InferenceService") + text(3, "digits"))
+    message += text(3, "Ready") + text(5, text(1, "controller")) + text(6, count(1, 1700000000))
+    message += count(8, 0) + text(10, count(1, 1700000000) + count(2, 12345678))
+    message += text(11, count(1, 3) + text(2, count(1, 1700000001) + count(2, 0)))
+    assert protobuf.decode(wrapped("Event", message)) == {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "e", "namespace": "default"},
+        "involvedObject": {"kind": "InferenceService", "name": "digits"},
+        "reason": "Ready",
+        "source": {"component": "controller"},
+        "firstTimestamp": "2023-11-14T22:13:20Z",
+        "eventTime": "2023-11-14T22:13:20.012345Z",
+        "series": {"count": 3, "lastObservedTime": "2023-11-14T22:13:21.000000Z"},
+    }
+
+
 def test_metadata_without_what_is_zero() -> None:
     meta = text(1, "a") + text(3, "") + text(5, "") + count(7, 0) + text(8, b"")
     meta += entry(11, "team", "x") + text(14, "f/one") + text(14, "f/two")
