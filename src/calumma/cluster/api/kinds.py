@@ -35,7 +35,8 @@ _NO_TUNNEL: Final = (
     "its status.url"
 )
 _NO_SCALER: Final = (
-    "nothing scales by load on the one-machine cluster; minReplicas is how many processes run"
+    "nothing on the one-machine cluster acts on it; InferenceServices scale as Knative decides, by "
+    "their minReplicas, maxReplicas and scaleTarget"
 )
 
 
