@@ -192,14 +192,15 @@ async def _log(state: Backend, request: Request, log_path: LogPath) -> Response:
     target = request.target
     pod = reading.get(state, target.resource, target.namespace, target.name)
     wanted = logs.asked(pod, request.query)
-    path = logs.run(pod, log_path(target.namespace, target.name, wanted.container), wanted)
+    folder = log_path(target.namespace, target.name, wanted.container)
+    reader = logs.opened(pod, folder, wanted)
     key = target.resource.key(target.namespace, target.name)
 
     def alive() -> bool:
         current = state.store.get(key).value
         return current is not None and current["metadata"]["uid"] == pod["metadata"]["uid"]
 
-    return StreamingResponse(logs.read(path, wanted, alive), media_type="text/plain")
+    return StreamingResponse(logs.read(reader, wanted, alive), media_type="text/plain")
 
 
 def _deletion(state: Backend, request: Request) -> options.Delete:

@@ -44,6 +44,11 @@ class Asked:
     """Bytes; None for all."""
     timestamps: bool
 
+    @property
+    def onwards(self) -> bool:
+        """Whether what is written later is meant too; a run before the present one has ended."""
+        return self.follow and not self.previous
+
 
 def asked(pod: Object, query: options.Query) -> Asked:
     """What a query asks of a pod's logs.
@@ -100,8 +105,8 @@ def _container(pod: Object, wanted: str) -> str:
     )
 
 
-def run(pod: Object, folder: Path, wanted: Asked) -> Path:
-    """The log of the run that is meant, out of the folder with those of all runs.
+def opened(pod: Object, folder: Path, wanted: Asked) -> logfile.Reader:
+    """A reader at the place that is meant, out of the folder with the logs of all runs.
 
     While a container waits to be started again, its last run is both the present and the one
     before, as the kubelet has it.
@@ -119,13 +124,23 @@ def run(pod: Object, folder: Path, wanted: Asked) -> Path:
             raise status.bad_request(
                 f'previous terminated container "{container}" in pod "{name}" not found'
             )
-    if not found:
-        reason = dig(reported, "state", "waiting", "reason", default="ContainerCreating")
-        why = _UNPULLED.get(reason, reason)
-        raise status.bad_request(
-            f'container "{container}" in pod "{name}" is waiting to start: {why}'
-        )
-    return found[-1]
+    if found:
+        with contextlib.suppress(FileNotFoundError):
+            return logfile.Reader(_files(found[-1], wanted), wanted.tail)
+    reason = dig(reported, "state", "waiting", "reason", default="ContainerCreating")
+    why = _UNPULLED.get(reason, reason)
+    raise status.bad_request(f'container "{container}" in pod "{name}" is waiting to start: {why}')
+
+
+def _files(log: Path, wanted: Asked) -> Callable[[], list[Path]]:
+    """The files of a run, and when it is followed those of the runs after it."""
+
+    def files() -> list[Path]:
+        runs = logfile.runs(log.parent) if wanted.onwards else [log]
+        later = [each for each in runs if int(each.stem) >= int(log.stem)]
+        return [piece for each in later for piece in logfile.pieces(each)]
+
+    return files
 
 
 def _reported(pod: Object, container: str) -> Object:
@@ -138,23 +153,14 @@ def _reported(pod: Object, container: str) -> Object:
     return {}
 
 
-async def read(log: Path, wanted: Asked, alive: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """A run's log, as asked for; following ends when ``alive`` says no more."""
-    onwards = wanted.follow and not wanted.previous
-
-    def files() -> list[Path]:
-        runs = logfile.runs(log.parent) if onwards else [log]
-        later = [each for each in runs if int(each.stem) >= int(log.stem)]
-        return [piece for each in later for piece in logfile.pieces(each)]
-
+async def read(
+    reader: logfile.Reader, wanted: Asked, alive: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    """A log as asked for; following ends when ``alive`` says no more."""
     left = wanted.limit if wanted.limit is not None else 1 << 62
-    with contextlib.ExitStack() as stack:
-        try:
-            reader = stack.enter_context(contextlib.closing(logfile.Reader(files, wanted.tail)))
-        except FileNotFoundError:  # the pod has gone meanwhile
-            return
+    with contextlib.closing(reader):
         while True:
-            ended = not onwards or not alive()
+            ended = not wanted.onwards or not alive()
             for block in _blocks(_selected(reader.lines(), wanted)):
                 yield block[:left]
                 left -= len(block)
