@@ -70,7 +70,9 @@ def wait(api: Client, stored: Any) -> Any:
     return api.get("digits", namespace="default")
 
 
-def test_from_creation_to_deletion(api: Client, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_creation_to_deletion(
+    cluster: Cluster, api: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
     created = api.create(service())
     assert created["metadata"]["generation"] == 1
     assert not api.is_isvc_ready("digits", namespace="default")
@@ -97,6 +99,7 @@ def test_from_creation_to_deletion(api: Client, capsys: pytest.CaptureFixture[st
     assert names == ["digits"]
 
     api.delete("digits", namespace="default")
+    cluster.until("gone", lambda: not api.get(namespace="default")["items"])
     with pytest.raises(RuntimeError, match="Not Found"):
         api.get("digits", namespace="default")
 

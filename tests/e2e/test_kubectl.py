@@ -100,8 +100,10 @@ def test_logs_of_many_containers(digits_service: Cluster) -> None:
     cluster = digits_service
     logs = ("logs", "-l", SELECTOR, "--all-containers", "--prefix", "--tail=-1")
     lines = cluster.kubectl(*logs).output.splitlines()
-    sources = {line.split("] ")[0].rsplit("/", 2)[-1] for line in lines}
-    assert sources == {"kserve-container", "storage-initializer"}
+    sources = {line.split("] ")[0].removeprefix("[") for line in lines}
+    pods = pod_names(cluster, "predictor") + pod_names(cluster, "transformer")
+    assert sources == {f"{pod}/kserve-container" for pod in pods}
+    assert len(sources) == 2
     (predictor,) = pod_names(cluster, "predictor")
     stamped = cluster.kubectl(
         "logs", predictor, "-c", "kserve-container", "--timestamps"
