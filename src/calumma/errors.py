@@ -20,6 +20,8 @@ message is a sentence that names the object, what was found, and what would be a
     ├── AdmissionDenied         an admission webhook's refusal of an object
     ├── StoreError              the API server's database cannot be read or written
     │   └── StoreFull           the disk that holds it has no room
+    ├── GraphError              an InferenceGraph that cannot be routed as it is declared
+    │   └── GraphFailed         a request to which a graph has no answer
     ├── ModelError              a model file or model repository that cannot be used
     ├── RequestRefused          a prediction request that a transformer refuses
     ├── PredictorFailed         a predictor that did not answer as it should
@@ -169,6 +171,21 @@ class InvalidSpec(ReconcileFailed):
         super().__init__(message)
         self.reason = reason
         self.explanation = explanation
+
+
+class GraphError(CalummaError):
+    """An InferenceGraph, or a condition in it, that cannot be routed as it is declared."""
+
+
+class GraphFailed(GraphError):
+    """A graph has no answer to a request; the message is the cause that the caller is told.
+
+    ``status`` is the HTTP status that the caller gets.
+    """
+
+    def __init__(self, message: str, status: int = 500) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ModelError(CalummaError):
