@@ -10,17 +10,22 @@ from typing import Any
 
 from calumma.cluster import layout, objects
 from calumma.cluster.kserve import admission, configuration, runtimes, vocabulary
-from calumma.cluster.node import client, gates, owners, plan, planning, pods, routing
+from calumma.cluster.node import gates, owners, plan, planning, pods, routing
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.record import Ended, Observed
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import images
 from support import simulation
 
+DIGITS = owners.Owner("InferenceService", "default", "digits")
+
 
 @dataclass
 class Node:
-    """Everything of one InferenceService named ``digits``; ``work`` acts until nothing changes."""
+    """Everything of one owner; ``work`` acts until nothing changes.
+
+    ``isvcs`` are the InferenceServices that a graph finds beside it.
+    """
 
     folder: Path
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
@@ -32,7 +37,9 @@ class Node:
     scales: dict[str, int] = field(default_factory=dict)
     gates: dict[str, gates.Gate] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
+    owner: owners.Owner = DIGITS
     isvc: Object | None = None
+    isvcs: list[Object] = field(default_factory=list)
     last: plan.Plan = field(default_factory=plan.Plan)
     now: str = "2026-01-01T00:00:00Z"
 
@@ -51,11 +58,13 @@ class Node:
     def store(self, isvc: Object) -> None:
         """Store the InferenceService as the API server would."""
         old = self.isvc
-        new = admission.mutate(old, isvc, "UPDATE" if old else "CREATE", self.settings)
+        new = isvc
+        if self.owner.kind == "InferenceService":
+            new = admission.mutate(old, isvc, "UPDATE" if old else "CREATE", self.settings)
         if old is not None:
             new["metadata"] = {
                 **new["metadata"],
-                "finalizers": old["metadata"]["finalizers"],
+                "finalizers": old["metadata"].get("finalizers", []),
                 "generation": old["metadata"]["generation"] + 1,
             }
             new["status"] = old["status"]
@@ -73,7 +82,7 @@ class Node:
             if routing.ENTRANCE in objects.annotations_of(each)
         }
         return plan.World(
-            owner=owners.Owner("InferenceService", "default", "digits"),
+            owner=self.owner,
             object=copy.deepcopy(self.isvc),
             services=copy.deepcopy(list(self.kind("Service").values())),
             revisions=copy.deepcopy(list(self.kind("Revision").values())),
@@ -84,6 +93,7 @@ class Node:
             programmed=dict(self.programmed),
             scales=dict(self.scales),
             gates={gate.name: gate.port for gate in self.gates.values()},
+            isvcs=copy.deepcopy(self.isvcs),
             runtimes=runtimes.Runtimes([], simulation.bundled("ClusterServingRuntime")),
             storage=simulation.bundled("ClusterStorageContainer"),
             settings=self.settings,
@@ -171,9 +181,9 @@ class Node:
         return {}
 
     def _write(self, write: plan.Write) -> None:
-        if write.resource == client.INFERENCE_SERVICE:
+        if write.resource == owners.KINDS[self.owner.kind].resource:
             if self.isvc is None:
-                raise AssertionError("no InferenceService to write")
+                raise AssertionError("no owner to write")
             part: dict[str, Any] = (
                 {"status": write.object["status"]}
                 if write.verb == "status"

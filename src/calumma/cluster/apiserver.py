@@ -30,7 +30,7 @@ from calumma.cluster.api import access, app, bootstrap, garbage, kinds, schema, 
 from calumma.cluster.api.backend import Admission, Backend, Operation
 from calumma.cluster.api.store import Store
 from calumma.cluster.api.watch import Hub
-from calumma.cluster.kserve import admission, configuration
+from calumma.cluster.kserve import admission, configuration, graph_admission
 from calumma.cluster.objects import Object
 
 _BUNDLE: Final = Path(__file__).parent / "kserve" / "bundle.yaml"
@@ -112,7 +112,10 @@ async def _serve(home: layout.Home, host: str, listener: socket.socket) -> None:
     with contextlib.closing(store):
         hub = Hub(store)
         schemas = schema.load(schema.ensure())
-        webhooks = {kinds.INFERENCE_SERVICES: _kserve_admission(store)}
+        webhooks = {
+            kinds.INFERENCE_SERVICES: _kserve_admission(store),
+            kinds.INFERENCE_GRAPHS: Admission(graph_admission.mutate, graph_admission.validate),
+        }
         state = Backend(store, hub, schemas, kinds.CATALOG, webhooks)
         await bootstrap.create_missing(state, _beginning())
         users = {

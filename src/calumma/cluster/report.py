@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def log_names(home: layout.Home) -> list[str]:
 
 
 def logs(home: layout.Home, name: str) -> list[Path]:
-    """The logs of a program, of a pod, or of all pods of an InferenceService.
+    """The logs of a program, of a pod, or of all pods of a service or graph.
 
     A container's is the folder with those of its runs.
 
@@ -60,8 +61,8 @@ def logs(home: layout.Home, name: str) -> list[Path]:
     folder = home.logs / "pods"
     found = [path for path in folder.glob("*/*/*/") if path.parent.name == name]
     if not found:
-        starts = (f"{name}-predictor-", f"{name}-transformer-")
-        found = [path for path in folder.glob("*/*/*/") if path.parent.name.startswith(starts)]
+        of_name = re.compile(rf"{re.escape(name)}(-predictor|-transformer)?-\d{{5}}-")
+        found = [path for path in folder.glob("*/*/*/") if of_name.match(path.parent.name)]
     if not found:
         raise errors.ConfigurationError(
             f"There is no log of {name!r}; there are {', '.join(log_names(home)) or 'none'}."
@@ -116,22 +117,34 @@ def _program(row: Observed) -> tuple[str, ...]:
 async def _services(home: layout.Home) -> str:
     try:
         async with client.Client(home.kubeconfig) as api:
-            listing = await api.list(client.INFERENCE_SERVICE)
+            services = await api.list(client.INFERENCE_SERVICE)
+            graphs = await api.list(client.INFERENCE_GRAPH)
     except (httpx.HTTPError, errors.ApiError) as error:
         return f"The Kubernetes API does not answer ({error}); `calumma logs api` says why."
-    if not listing.items:
+    if not services.items and not graphs.items:
         return "No InferenceServices."
-    rows = [_service(each) for each in listing.items]
-    return _table(("NAMESPACE", "INFERENCESERVICE", "READY", "TRAFFIC", "URL"), rows)
+    tables = []
+    if services.items:
+        rows = [_service(each) for each in services.items]
+        tables.append(_table(("NAMESPACE", "INFERENCESERVICE", "READY", "TRAFFIC", "URL"), rows))
+    if graphs.items:
+        rows = [_named(each) for each in graphs.items]
+        tables.append(_table(("NAMESPACE", "INFERENCEGRAPH", "READY", "URL"), rows))
+    return "\n\n".join(tables)
 
 
 def _service(isvc: Any) -> tuple[str, ...]:
-    ready = conditions.find(objects.dig(isvc, "status", "conditions", default=[]), "Ready") or {}
+    namespace, name, ready, url = _named(isvc)
     traffic = objects.dig(isvc, "status", "components", "predictor", "traffic", default=[])
     shares = " ".join(f"{t['revisionName'].rsplit('-', 1)[1]}={t['percent']}%" for t in traffic)
-    url = objects.dig(isvc, "status", "url", default="")
-    ready_text = str(ready.get("status", "Unknown"))
-    return objects.namespace(isvc), objects.name(isvc), ready_text, shares, url
+    return namespace, name, ready, shares, url
+
+
+def _named(obj: Any) -> tuple[str, str, str, str]:
+    """An object's namespace, name, readiness and URL."""
+    ready = conditions.find(objects.dig(obj, "status", "conditions", default=[]), "Ready") or {}
+    url = objects.dig(obj, "status", "url", default="")
+    return objects.namespace(obj), objects.name(obj), str(ready.get("status", "Unknown")), url
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -58,4 +58,4 @@ def test_the_persons_images_come_before_ours(tmp_path: Path) -> None:
     found, _ = settle(project=tmp_path, images=preparation.read_images(table))
     commands = [row.command for row in found.images]
     assert commands[0] == ("python", "-m", "mine")
-    assert len(commands) == 4
+    assert len(commands) == 5

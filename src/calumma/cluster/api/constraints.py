@@ -112,6 +112,11 @@ INT64: Final = frozenset(
         "timeout",
         "tolerationSeconds",
         "uid",
+        "V1alpha1InferenceStep.weight",
+        *(
+            f"V1alpha1InfereceGraphRouterTimeouts.{each}"
+            for each in ("serverIdle", "serverRead", "serverWrite", "serviceClient")
+        ),
     ]
 )
 PLAIN_INTEGERS: Final = frozenset(
@@ -244,6 +249,10 @@ FACETS: Final[dict[str, dict[str, Node]]] = {
         "fsType": {"default": "xfs"},
         "storageMode": {"default": "ThinProvisioned"},
     },
+    "V1alpha1InferenceRouter": {
+        "routerType": {"enum": ["Sequence", "Splitter", "Ensemble", "Switch"]}
+    },
+    "V1alpha1InferenceStep": {"dependency": {"enum": ["Soft", "Hard"]}},
     "V1alpha1StorageContainerSpec": {
         "supportsMultiModelDownload": {"default": False},
         "workloadType": {"default": "initContainer"},

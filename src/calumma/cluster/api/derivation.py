@@ -25,6 +25,7 @@ ROOTS = (
     "V1beta1InferenceService",
     "V1alpha1ClusterServingRuntime",
     "V1alpha1ClusterStorageContainer",
+    "V1alpha1InferenceGraph",
     "V1alpha1ServingRuntime",
     "V1ConfigMap",
     "V1Namespace",

@@ -16,8 +16,8 @@ _URL: Final = Column("URL", "string", ".status.url")
 _READY_STATUS: Final = Column("Ready", "string", f"{_READY}.status")
 _READY_REASON: Final = Column("Reason", "string", f"{_READY}.reason")
 _NO_RUNNER: Final = (
-    "nothing runs this kind on the one-machine cluster yet; it runs InferenceService, "
-    "with ServingRuntime, ClusterServingRuntime and ClusterStorageContainer"
+    "nothing runs this kind on the one-machine cluster yet; it runs InferenceService and "
+    "InferenceGraph, with ServingRuntime, ClusterServingRuntime and ClusterStorageContainer"
 )
 _NO_SERVICE: Final = (
     "the one-machine cluster has no service network; Envoy routes InferenceServices by host name"
@@ -269,6 +269,14 @@ INFERENCE_SERVICES: Final = _kserve(
     schema="V1beta1InferenceService",
     short_names=("isvc",),
 )
+INFERENCE_GRAPHS: Final = _kserve(
+    "v1alpha1",
+    "inferencegraphs",
+    "InferenceGraph",
+    *_SHORT_COLUMNS,
+    schema="V1alpha1InferenceGraph",
+    short_names=("ig",),
+)
 _KSERVE: Final = (
     INFERENCE_SERVICES,
     *_llm("v1alpha2", ""),
@@ -289,7 +297,7 @@ _KSERVE: Final = (
         namespaced=False,
         has_status=False,
     ),
-    _kserve("v1alpha1", "inferencegraphs", "InferenceGraph", *_SHORT_COLUMNS, short_names=("ig",)),
+    INFERENCE_GRAPHS,
     *_llm("v1alpha1", "v1alpha2"),
     _kserve("v1alpha1", "localmodelcaches", "LocalModelCache", namespaced=False),
     _kserve("v1alpha1", "localmodelnamespacecaches", "LocalModelNamespaceCache"),

@@ -74,6 +74,12 @@ def _annotations(
     if uri is not None:
         annotations[vocabulary.STORAGE_URI] = uri
     annotations.update(allowed(spec.get("annotations") or {}))
+    set_scaling(annotations, spec)
+    return annotations
+
+
+def set_scaling(annotations: dict[str, str], spec: Mapping[str, Any]) -> None:
+    """Add what Knative's autoscaler reads, from the fields of a component or a graph."""
     annotations.setdefault(vocabulary.KNATIVE_AUTOSCALING_CLASS, KPA)
     for field, annotation in (
         ("scaleTarget", vocabulary.SCALE_TARGET),
@@ -84,4 +90,3 @@ def _annotations(
     annotations[vocabulary.MIN_SCALE] = str(objects.dig(spec, "minReplicas", default=1))
     if spec.get("maxReplicas"):
         annotations[vocabulary.MAX_SCALE] = str(spec["maxReplicas"])
-    return annotations

@@ -18,6 +18,8 @@ API_VERSION = "serving.kserve.io/v1beta1"
 FINALIZER = "inferenceservice.finalizers"
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
+GRAPH_LABEL = "serving.kserve.io/inferencegraph"
+KIND_LABEL = "serving.kserve.io/kind"
 COMPONENT_LABEL = "component"
 
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"

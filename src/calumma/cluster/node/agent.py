@@ -150,6 +150,12 @@ class Agent:
             if self._caches.pods.get(objects.namespace(obj), objects.name(obj)) is None:
                 self._forget_logs()
 
+        def serving(obj: Object) -> None:
+            self.look_at(owners.named(obj))
+            for graph in self._caches.graphs:  # it may name this service in a step
+                if objects.namespace(graph) == objects.namespace(obj):
+                    self.look_at(owners.named(graph))
+
         def everything(_: Object) -> None:
             self._look_at_all()
 
@@ -158,7 +164,8 @@ class Agent:
                 self._look_at_all()
 
         return reconcile.Caches(
-            isvcs=Cache(client.INFERENCE_SERVICE, named),
+            isvcs=Cache(client.INFERENCE_SERVICE, serving),
+            graphs=Cache(client.INFERENCE_GRAPH, named),
             services=Cache(client.SERVICE, self._look_at_owner),
             revisions=Cache(client.REVISION, self._look_at_owner),
             pods=Cache(client.POD, pod),
@@ -224,7 +231,7 @@ class Agent:
     async def _publish(self) -> None:
         """Write the ConfigMap by which clients find the gateway and Prometheus."""
         data = {
-            "gateway": f"http://127.0.0.1:{self._settings.gateway_port}",
+            "gateway": f"http://{self._settings.gateway}",
             "started": self._settings.started,
         }
         if self._settings.prometheus_port is not None:

@@ -39,6 +39,7 @@ class Resource:
 
 
 INFERENCE_SERVICE = Resource("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
+INFERENCE_GRAPH = Resource("serving.kserve.io/v1alpha1", "InferenceGraph", "inferencegraphs")
 SERVING_RUNTIME = Resource("serving.kserve.io/v1alpha1", "ServingRuntime", "servingruntimes")
 CLUSTER_SERVING_RUNTIME = Resource(
     "serving.kserve.io/v1alpha1", "ClusterServingRuntime", "clusterservingruntimes", False

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from calumma.cluster import objects
 from calumma.cluster.knative import revision as knative
-from calumma.cluster.kserve import controller, vocabulary
+from calumma.cluster.kserve import controller, graph, vocabulary
 from calumma.cluster.node import owners
 from calumma.cluster.node.plan import World
 from calumma.cluster.objects import Object
@@ -57,4 +57,18 @@ def _inference_service(world: World, isvc: Object, services: Mapping[str, Object
     return Decision(list(made.services.values()), made.complete, made.status, made.events)
 
 
-_CONTROLLERS = {owners.INFERENCE_SERVICE.name: _inference_service}
+def _inference_graph(world: World, owner: Object, services: Mapping[str, Object]) -> Decision:
+    graph_world = graph.World(
+        service=services.get(objects.name(owner)),
+        isvcs={objects.name(isvc): isvc for isvc in world.isvcs},
+        runtimes=world.runtimes,
+        settings=world.settings,
+    )
+    made = graph.decide(owner, graph_world, world.now)
+    return Decision(made.services, made.complete, made.status, made.events)
+
+
+_CONTROLLERS = {
+    owners.INFERENCE_SERVICE.name: _inference_service,
+    owners.INFERENCE_GRAPH.name: _inference_graph,
+}

@@ -14,7 +14,11 @@ from calumma.cluster.kserve import controller
 from calumma.cluster.node import client
 from calumma.cluster.objects import Object
 
-COMPONENT = "v1beta1Controllers"
+COMPONENTS = {
+    "InferenceGraph": "InferenceGraphController",
+    "InferenceService": "v1beta1Controllers",
+}
+"""KServe's names for the recorders of its controllers, by the kind that they work on."""
 
 GENERATION = "calumma/generation"
 """The annotation of an event with the last generation of its object that it was told for."""
@@ -64,7 +68,7 @@ def _event(about: Object, event: controller.Event, now: str) -> Object:
         "count": 1,
         "firstTimestamp": now,
         "lastTimestamp": now,
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
+        "source": {"component": COMPONENTS[about["kind"]]},
+        "reportingComponent": COMPONENTS[about["kind"]],
         "reportingInstance": "",
     }

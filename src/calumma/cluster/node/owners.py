@@ -38,7 +38,8 @@ class Kind:
 
 
 INFERENCE_SERVICE = Kind(client.INFERENCE_SERVICE, vocabulary.SERVICE_LABEL, vocabulary.FINALIZER)
-KINDS = {kind.name: kind for kind in (INFERENCE_SERVICE,)}
+INFERENCE_GRAPH = Kind(client.INFERENCE_GRAPH, vocabulary.GRAPH_LABEL, component="router")
+KINDS = {kind.name: kind for kind in (INFERENCE_SERVICE, INFERENCE_GRAPH)}
 
 
 class Owner(NamedTuple):

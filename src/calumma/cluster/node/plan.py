@@ -35,7 +35,8 @@ class World:
     ``object`` is the owner as it is stored, None once it is gone. ``programs`` are the supervisor's
     rows by name, ``ready`` the names whose probe succeeds, ``words`` the last words of failed ones.
     ``programmed`` is the traffic that the gateway has confirmed, by Knative Service; ``scales`` are
-    the autoscaler's decisions by revision, ``gates`` the ports of the open gates by name.
+    the autoscaler's decisions by revision, ``gates`` the ports of the open gates by name,
+    ``isvcs`` the InferenceServices of the owner's namespace.
     """
 
     owner: owners.Owner
@@ -49,6 +50,7 @@ class World:
     programmed: Mapping[str, Sequence[Mapping[str, Any]]]
     scales: Mapping[str, int]
     gates: Mapping[str, int]
+    isvcs: Sequence[Object]
     runtimes: runtimes.Runtimes
     storage: Sequence[Object]
     settings: configuration.Configuration

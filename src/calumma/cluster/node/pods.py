@@ -238,6 +238,8 @@ def _container(
     service = objects.labels_of(pod.revision).get(knative.SERVICE_LABEL, "")
     place = container.Place(
         pod=machine_wide_name(machine.home, pod.namespace, pod.name),
+        namespace=pod.namespace,
+        gateway=machine.settings.gateway,
         models=_models(pod, machine.home),
         backends=machine.home.backends,
         ports=own,

@@ -52,6 +52,7 @@ class Caches:
     """What the agent follows of the API."""
 
     isvcs: Cache
+    graphs: Cache
     services: Cache
     revisions: Cache
     pods: Cache
@@ -126,6 +127,7 @@ class Reconciler:
             programmed=self.traffic.programmed(services),
             scales=self.scaling.decisions(revisions),
             gates=self.activator.ports,
+            isvcs=[i for i in caches.isvcs if objects.namespace(i) == owner.namespace],
             runtimes=runtimes.Runtimes(
                 [r for r in caches.runtimes if objects.namespace(r) == owner.namespace],
                 list(caches.cluster_runtimes),

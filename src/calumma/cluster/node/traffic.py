@@ -99,12 +99,17 @@ class Traffic:
         gateway.write(self._targets_file, prometheus.targets(everything))
 
     def _whole(self) -> envoy.Gateway:
+        """The gateway. Envoy would refuse all routes if two owners had a host: one of them has."""
         parts = [self._parts[owner] for owner in sorted(self._parts)]
+        hosts: dict[str, envoy.Host] = {}
+        for part in parts:
+            for host in part.hosts:
+                hosts.setdefault(host.name, host)
         return envoy.Gateway(
             self._settings.gateway_port,
             self._settings.address,
             self._settings.statistics_port,
-            tuple(host for part in parts for host in part.hosts),
+            tuple(hosts.values()),
             tuple(entrance for part in parts for entrance in part.entrances),
             tuple(backend for part in parts for backend in part.backends),
         )

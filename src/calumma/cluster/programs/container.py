@@ -39,10 +39,13 @@ class Place:
     """Where a container runs: its pod, its folders, its ports, and who answers to which host.
 
     ``address_of`` gives the loopback address that leads to a host of the cluster, such as
-    ``digits-predictor.default``, or None for a host that is not of the cluster.
+    ``digits-predictor.default``, or None for a host that is not of the cluster; ``gateway`` is the
+    address that answers to all of them by Host.
     """
 
     pod: str
+    namespace: str
+    gateway: str
     models: Path
     backends: Path
     ports: Ports
@@ -76,6 +79,9 @@ def program(
     if match.kind == "kserve":
         given = _kserve_arguments(given, place, grpc=_has_grpc_port(container))
         own = {**programs.MALLOC, LOOPBACK: "127.0.0.1", **own}
+    if match.kind == "router":
+        given += ["--port", str(place.ports.http), "--gateway", place.gateway]
+        given += ["--namespace", place.namespace]
     own["PORT"] = str(place.ports.http)
     return programs.Program((*command, *given), own, match.directory)
 

@@ -282,7 +282,7 @@ def _statistics() -> Resource:
 
 
 def _gateway_routes(hosts: Iterable[Host]) -> Resource:
-    text = "no InferenceService answers to this host name\n"
+    text = "no InferenceService or InferenceGraph answers to this host name\n"
     unknown = {
         "name": "unknown",
         "domains": ["*"],

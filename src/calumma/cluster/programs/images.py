@@ -16,9 +16,9 @@ from typing import Any, Final, Literal
 
 from calumma import errors
 
-Kind = Literal["triton", "kserve", "agent", "plain"]
+Kind = Literal["triton", "kserve", "agent", "router", "plain"]
 """``kserve`` programs take ``--http_port`` and ``--grpc_port``, ``agent`` ones KServe's agent's
-arguments; ``plain`` ones read ``PORT``."""
+arguments; ``plain`` ones read ``PORT``; ``router`` is :mod:`calumma.graph`."""
 
 OFFERED: Final = ("triton", "kserve", "plain")
 """The kinds that a person's row may have."""
@@ -49,12 +49,13 @@ class Match:
 
 
 def defaults(project: Path) -> tuple[Row, ...]:
-    """The rows that every cluster has: Triton's image, ``calumma/<name>`` and KServe's agent."""
+    """The rows that every cluster has: Triton, ``calumma/<name>``, KServe's agent and router."""
     folder = f"{project}/transformers/{{name}}"
     return (
         Row("nvcr.io/nvidia/tritonserver", "triton"),
         Row("calumma/*", "kserve", ("python", f"{folder}/main.py"), folder),
         Row("kserve/agent", "agent", ("python", "-P", "-m", "calumma.sidecar")),
+        Row("kserve/router", "router", ("python", "-P", "-m", "calumma.graph")),
     )
 
 

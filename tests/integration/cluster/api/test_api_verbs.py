@@ -263,12 +263,12 @@ def test_nothing_is_created_without_its_namespace(client: httpx.Client) -> None:
 def test_kinds_that_nothing_runs_are_listed_and_refused(
     client: httpx.Client, namespace: str
 ) -> None:
-    path = f"/apis/serving.kserve.io/v1alpha1/namespaces/{namespace}/inferencegraphs"
+    path = f"/apis/serving.kserve.io/v1alpha1/namespaces/{namespace}/trainedmodels"
     assert client.get(path).json()["items"] == []
     body = {
         "apiVersion": "serving.kserve.io/v1alpha1",
-        "kind": "InferenceGraph",
-        "metadata": {"name": "g"},
+        "kind": "TrainedModel",
+        "metadata": {"name": "m"},
     }
     assert "nothing runs this kind" in refusal(client.post(path, json=body), 403)
 

@@ -15,6 +15,8 @@ import pytest
 
 from calumma import errors
 from calumma.cluster.node import gateway as gateway_room
+from calumma.cluster.node import owners, routing, traffic
+from calumma.cluster.node import settings as settings_room
 from calumma.cluster.programs import envoy, upstreams
 
 
@@ -195,6 +197,30 @@ async def test_metrics_have_a_port_and_the_admin_interface_has_none(running: Run
         assert 'envoy_cluster_name="default/digits/predictor/rev-1"' in metrics
         assert (await client.get(f"{base}/quitquitquit")).status_code == 404
         assert (await client.get(f"{base}/stats/../quitquitquit")).status_code == 404
+
+
+async def test_two_owners_of_one_name_do_not_take_the_others_routes_away(
+    running: Running,
+) -> None:
+    """Envoy refuses a whole configuration in which a domain stands twice."""
+    ports = settings_room.Settings(
+        0, running.port, running.statistics, 0, None, "now", address="127.0.0.1"
+    )
+    control = traffic.Traffic(ports, running.gateway, running.directory / "targets.json")
+    async with Server("rev-1") as one, Server("rev-2") as two, Server("rev-3") as other:
+        for kind, server, name in (
+            ("InferenceService", one, "digits"),
+            ("InferenceGraph", two, "digits"),
+            ("InferenceService", other, "other"),
+        ):
+            whole = running.describe((server, 100))
+            host = envoy.Host(
+                f"{name}.default", (f"{name}.default.localhost",), whole.hosts[0].split
+            )
+            part = routing.Part((host,), (), whole.backends)
+            await control.apply(owners.Owner(kind, "default", name), part, {})
+        assert (await running.get("digits.default.localhost")).text in ("rev-1", "rev-2")
+        assert (await running.get("other.default.localhost")).text == "rev-3"
 
 
 async def test_without_envoy_a_change_is_reported_as_not_taken_over(tmp_path: Path) -> None:

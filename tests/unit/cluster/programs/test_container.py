@@ -13,6 +13,8 @@ from calumma.cluster.programs import container, images
 HOSTS = {"digits-predictor.default": "127.0.0.1:20009"}
 PLACE = container.Place(
     pod="default/pod",
+    namespace="default",
+    gateway="127.0.0.1:8080",
     models=Path("/home/models/pod"),
     backends=Path("/home/backends"),
     ports=container.Ports(http=20001, grpc=20002, metrics=20003),
