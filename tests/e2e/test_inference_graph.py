@@ -367,3 +367,30 @@ def test_a_graph_waits_for_its_service_and_routes_to_it(graphs: Cluster) -> None
     status = graphs.calumma("status").output
     assert "INFERENCEGRAPH" in status
     assert "http://both.default.localhost" in status
+
+
+def test_the_example_asks_the_careful_model_where_the_quick_one_is_unsure(graphs: Cluster) -> None:
+    overlay = "inferenceservices/digits/overlays/cascade"
+    applied = graphs.kubectl("apply", "-k", overlay)
+    assert applied.code == 0, applied.error
+    until_ready(graphs, "cascade", "default")
+
+    def asked(host: str, number: int) -> dict[str, Any]:
+        answer = graphs.predict(image(number)[0], f"{host}.default.localhost")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()["predictions"][0]
+        return found
+
+    seen = set()
+    for number in range(200):
+        quick = asked("digits", number)
+        unsure = quick["probability"] < 0.9
+        if unsure in seen:
+            continue
+        seen.add(unsure)
+        careful = asked("digits-careful", number)
+        assert careful["probability"] != quick["probability"]
+        assert asked("cascade", number) == (careful if unsure else quick)
+        if len(seen) == 2:
+            break
+    assert seen == {True, False}

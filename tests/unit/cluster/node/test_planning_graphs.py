@@ -84,7 +84,8 @@ def test_the_router_knows_the_gateway_and_its_services(serving: Node) -> None:
     assert (found["--gateway"], found["--namespace"]) == ("127.0.0.1:8080", "default")
     (row,) = serving.programs.values()
     assert found["--port"] == str(row.wanted.notes["ports"]["http"])
-    assert row.wanted.notes["probe"] == {"port": int(found["--port"]), "path": "/readyz"}
+    probe = row.wanted.notes["probe"]
+    assert (probe["port"], probe["path"]) == (int(found["--port"]), "/readyz")
     assert row.wanted.environment["PROPAGATE_HEADERS"] == ""
     (step,) = json.loads(found["--graph-json"])["nodes"]["root"]["steps"]
     assert step["serviceUrl"] == "http://digits.default.svc.cluster.local/v1/models/digits:predict"
