@@ -182,14 +182,30 @@ def _refuse_unbuilt(graph: Object, world: World) -> None:
 
 def _resolved(graph: Object, world: World) -> Object:
     """The graph's spec with the URL of every service that a step names."""
+    routed = _routed(world.service)
     nodes = {}
     for name, node in graph["spec"]["nodes"].items():
-        steps = [{**step, **_target(step, world)} for step in node.get("steps") or []]
+        steps = [{**step, **_target(step, world, routed)} for step in node.get("steps") or []]
         nodes[name] = {**node, "steps": steps}
     return {**graph["spec"], "nodes": nodes}
 
 
-def _target(step: Mapping[str, Any], world: World) -> Object:
+def _routed(service: Mapping[str, Any] | None) -> set[str]:
+    """The URLs that the router of a Knative Service has."""
+    if service is None:
+        return set()
+    (container,) = service["spec"]["template"]["spec"]["containers"]
+    nodes = json.loads(container["args"][1])["nodes"].values()
+    return {step.get("serviceUrl", "") for node in nodes for step in node["steps"]}
+
+
+def _target(step: Mapping[str, Any], world: World, routed: set[str]) -> Object:
+    """The URL of a step that names a service.
+
+    KServe is content with an address, which a service has as soon as its transformer is ready. Here
+    it has to be Ready as well, or the graph would be Ready before it; but one that the router leads
+    to already may lose its readiness, as it does while a bad canary fails beside what serves.
+    """
     service = step.get("serviceName")
     if not service or step.get("serviceUrl"):
         return {}
@@ -200,9 +216,13 @@ def _target(step: Mapping[str, Any], world: World) -> Object:
             f'"{service}" not found'
         )
     try:
-        return {"serviceUrl": endpoint.url(isvc, world.runtimes)}
+        url = endpoint.url(isvc, world.runtimes)
     except errors.ReconcileFailed as failure:
         raise errors.ReconcileFailed(f"service {service} is not ready: {failure}") from failure
+    ready = conditions.is_true(objects.dig(isvc, "status", "conditions", default=[]))
+    if not ready and url not in routed:
+        raise errors.ServiceUnavailable(f"service {service} is not ready")
+    return {"serviceUrl": url}
 
 
 def _container(spec: Mapping[str, Any], router: Mapping[str, Any]) -> Object:

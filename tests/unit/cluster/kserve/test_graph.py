@@ -38,11 +38,14 @@ def declared(
     }
 
 
-def isvc(name: str = "s", address: str | None = HOST) -> Object:
+def isvc(name: str = "s", address: str | None = HOST, ready: str = "True") -> Object:
+    status: Object = {"conditions": [{"type": "Ready", "status": ready}]}
+    if address is not None:
+        status["address"] = {"url": address}
     return {
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"predictor": {"containers": [{"name": "c"}]}},
-        "status": {} if address is None else {"address": {"url": address}},
+        "status": status,
     }
 
 
@@ -187,6 +190,7 @@ def test_a_changed_graph_is_observed_when_its_service_is_stored_as_wanted() -> N
     ("isvcs", "message"),
     [
         ([isvc(address=None)], "service s is not ready"),
+        ([isvc(ready="Unknown")], "service s is not ready"),
         (
             [],
             'Failed to find graph service s: inferenceservices.serving.kserve.io "s" not found',
@@ -198,6 +202,16 @@ def test_a_graph_waits_for_its_services(isvcs: list[Object], message: str) -> No
     found = condition(made.status)
     assert (found["status"], found["message"]) == ("Unknown", message)
     assert (made.services, made.complete, made.events) == ([], False, [])
+
+
+def test_a_service_that_the_router_leads_to_may_lose_its_readiness() -> None:
+    service = ready(built(declared(NAMED), world(isvc())))
+    made = graph.decide(declared(NAMED), world(isvc(ready="False"), service=service), LATER)
+    assert condition(made.status)["status"] == "True"
+    assert list(made.services) == [built(declared(NAMED), world(isvc()))]
+    both = declared(NAMED, {"serviceName": "t"})
+    seen = world(isvc(ready="False"), isvc("t", "http://t", ready="False"), service=service)
+    assert condition(graph.decide(both, seen, LATER).status)["message"] == "service t is not ready"
 
 
 def test_a_router_that_serves_goes_on_while_the_graph_cannot_be_built() -> None:

@@ -33,7 +33,8 @@ def graph(*steps: dict[str, Any], **metadata: Any) -> Object:
 
 
 def service(address: str = "http://digits.default.svc.cluster.local") -> Object:
-    return {**digits(), "status": {"address": {"url": address}}}
+    ready = {"type": "Ready", "status": "True"}
+    return {**digits(), "status": {"address": {"url": address}, "conditions": [ready]}}
 
 
 @pytest.fixture
