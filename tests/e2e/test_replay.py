@@ -106,4 +106,4 @@ def test_kserve_client(
     with capsys.disabled():
         sys.stdout.write(f"\nKServeClient replay: {counts}, failed {sorted(failed)}\n")
     assert not unexpected(failed, SDK_WEBHOOK)
-    assert counts["core"] >= (22, 25)
+    assert counts["core"] >= (24, 25)
