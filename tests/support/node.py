@@ -40,6 +40,7 @@ class Node:
     owner: owners.Owner = DIGITS
     isvc: Object | None = None
     isvcs: list[Object] = field(default_factory=list)
+    runtimes: list[Object] = field(default_factory=list)
     last: plan.Plan = field(default_factory=plan.Plan)
     now: str = "2026-01-01T00:00:00Z"
 
@@ -94,7 +95,7 @@ class Node:
             scales=dict(self.scales),
             gates={gate.name: gate.port for gate in self.gates.values()},
             isvcs=copy.deepcopy(self.isvcs),
-            runtimes=runtimes.Runtimes([], simulation.bundled("ClusterServingRuntime")),
+            runtimes=runtimes.Runtimes(self.runtimes, simulation.bundled("ClusterServingRuntime")),
             storage=simulation.bundled("ClusterStorageContainer"),
             settings=self.settings,
             machine=pods.Machine(

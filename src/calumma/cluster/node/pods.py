@@ -29,6 +29,8 @@ from calumma.cluster.programs import agent, container, images
 NODE = "calumma"
 ADDRESS = "127.0.0.1"
 TRITON_GRACE = 30.0
+MOST = 100
+"""Pods of one revision; one machine runs no more processes than that."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,17 @@ class Pod:
 
 
 def of(revision: Object, replicas: int, settings: configuration.Configuration) -> list[Pod]:
-    """The pods of a revision that should have this many, with KServe's settings."""
-    return [Pod(revision, name(revision, index), settings) for index in range(replicas)]
+    """The pods of a revision that should have this many, with KServe's settings.
+
+    One that asks for too many has one pod, which fails.
+    """
+    count = min(replicas, MOST) if _asked(revision) <= MOST else 1
+    return [Pod(revision, name(revision, index), settings) for index in range(count)]
+
+
+def _asked(revision: Mapping[str, Any]) -> int:
+    """How many pods a revision asks for, whatever its load."""
+    return max(initially(revision), autoscaling.least(revision))
 
 
 def name(revision: Mapping[str, Any], index: int) -> str:
@@ -128,6 +139,11 @@ def programs(
     A program that is there already is asked for as it is, so that its ports stay. Raises
     ConfigurationError (the message for the person) when a container cannot run here.
     """
+    if (count := _asked(pod.revision)) > MOST:
+        raise errors.ConfigurationError(
+            f"The revision asks for {count} pods; one machine runs at most {MOST} of a revision. "
+            "Lower minReplicas."
+        )
     missing = {
         each["name"]: _match(each, machine.settings.images)
         for each in pod.containers
