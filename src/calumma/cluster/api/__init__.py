@@ -14,7 +14,8 @@ A request passes these modules, from the wire to the disk:
 - :mod:`.reading`, :mod:`.writing` and :mod:`.deleting` do it; :mod:`.objections` says what speaks
   against it; :mod:`.metadata`, :mod:`.strategies`, :mod:`.structure` and :mod:`.validation` shape
   and judge objects; :mod:`.ownership` keeps managed fields (:mod:`.typed`, :mod:`.fieldset`).
-- :mod:`.store` is the disk, :mod:`.watch` what follows it, :mod:`.garbage` what cleans it.
+- :mod:`.store` is the log, :mod:`.database` its file on disk, :mod:`.watch` what follows it,
+  :mod:`.garbage` what cleans it.
 - :mod:`.openapi` and :mod:`.operations` write down what is served, :mod:`.definitions` as
   CustomResourceDefinitions. :mod:`.tables`, :mod:`.printers` and :mod:`.jsonpath` make what
   ``kubectl get`` prints; :mod:`.logs` is ``kubectl logs``, :mod:`.reviews` ``kubectl auth``.

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calumma import errors
-from calumma.cluster.api import store as rooms
+from calumma.cluster.api import database
 from calumma.cluster.api.store import Change, Compacted, Record, Stale, Store
 from calumma.cluster.objects import Object
 
@@ -145,9 +145,9 @@ async def test_the_file_stays_small_under_many_writes(store: Store, tmp_path: Pa
             await written(store, "k/a", thing("a", x=x, filler="x" * 2000))
         await store.compact(time.time() + 1)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 5_000_000
-    database = sqlite3.connect(tmp_path / "objects.db")
-    assert database.execute("SELECT COUNT(*) FROM log").fetchone() == (1,)
-    database.close()
+    file = sqlite3.connect(tmp_path / "objects.db")
+    assert file.execute("SELECT COUNT(*) FROM log").fetchone() == (1,)
+    file.close()
 
 
 async def test_objects_are_found_by_what_they_mention_and_by_age(store: Store) -> None:
@@ -165,9 +165,9 @@ def test_one_file_has_one_store(store: Store, tmp_path: Path) -> None:
 
 def test_a_file_of_the_future_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "objects.db"
-    database = sqlite3.connect(path)
-    database.execute(f"PRAGMA user_version = {len(rooms.MIGRATIONS) + 1}")
-    database.close()
+    file = sqlite3.connect(path)
+    file.execute(f"PRAGMA user_version = {len(database.MIGRATIONS) + 1}")
+    file.close()
     with pytest.raises(errors.StoreError, match="written by a newer Calumma"):
         Store(path)
 
