@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -25,7 +26,7 @@ import uvloop
 import yaml
 
 from calumma import errors
-from calumma.cluster import credentials, layout
+from calumma.cluster import connection, credentials, layout, memory
 from calumma.cluster.api import access, app, bootstrap, garbage, kinds, schema, status
 from calumma.cluster.api.backend import Admission, Backend, Operation
 from calumma.cluster.api.store import Store
@@ -36,6 +37,10 @@ from calumma.cluster.objects import Object
 _BUNDLE: Final = Path(__file__).parent / "kserve" / "bundle.yaml"
 _GRACE_SECONDS: Final = 1
 _KEEP_ALIVE_SECONDS: Final = 75
+_MOST_FILES: Final = 65_536
+_TRIM_SECONDS: Final = 10.0
+_SLACK: Final = 16 << 20
+"""Bytes by which the server may grow before it looks for memory to give back."""
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +63,16 @@ class _Server(uvicorn.Server):
         """Wait for the end."""
         await self._stop.wait()
         self._stopping()
+
+
+async def _give_memory_back(server: _Server) -> None:
+    """Return memory to the machine where the server has grown and been asked things, for ever."""
+    begun, seen = memory.resident(), (0, 0)
+    while True:
+        await asyncio.sleep(_TRIM_SECONDS)
+        now = (server.server_state.total_requests, len(server.server_state.connections))
+        if now != seen and memory.resident() > begun + _SLACK and memory.give_back() < _SLACK:
+            seen = now
 
 
 def _kserve_admission(store: Store) -> Admission:
@@ -102,6 +117,17 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def _allow_many_files() -> None:
+    """Raise the number of open files, one for each client, as far as the machine lets this user.
+
+    The usual limit of 1,024 is one that a thousand watches reach.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft not in (resource.RLIM_INFINITY, wanted) and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def _serve(home: layout.Home, host: str, listener: socket.socket) -> None:
     """Run the server until a signal ends it."""
     stop = asyncio.Event()
@@ -125,7 +151,7 @@ async def _serve(home: layout.Home, host: str, listener: socket.socket) -> None:
         files = credentials.Files.of(home)
         config = uvicorn.Config(
             app.App(state, access.Doorkeeper(users), home.pod_log),
-            http="httptools",
+            http=connection.Connection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -137,14 +163,13 @@ async def _serve(home: layout.Home, host: str, listener: socket.socket) -> None:
             timeout_graceful_shutdown=_GRACE_SECONDS,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         )
-        background = [
-            asyncio.create_task(task.run())
-            for task in (garbage.Collector(state), bootstrap.Accounts(state))
-        ]
+        server = _Server(config, stop, hub.close)
+        tidying = (garbage.Collector(state).run(), bootstrap.Accounts(state).run())
+        background = [asyncio.create_task(task) for task in (*tidying, _give_memory_back(server))]
         gc.collect()
         gc.freeze()
         _log.info("serving %s on https://%s:%d", home.path, host, listener.getsockname()[1])
-        await _Server(config, stop, hub.close).serve([listener])
+        await server.serve([listener])
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
@@ -161,6 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     home = layout.Home(asked.home.absolute())
+    _allow_many_files()
     try:
         with _listen(asked.host, asked.port) as listener:
             server = f"https://{asked.host}:{listener.getsockname()[1]}"

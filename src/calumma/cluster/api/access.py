@@ -9,7 +9,8 @@ tokens, :mod:`.reviews` lets clients ask. Source of the texts: Kubernetes' autho
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,8 @@ from calumma.cluster.api.resources import NODE, Resource
 OPEN_PATHS: Final = frozenset({"/version", "/healthz", "/livez", "/readyz"})
 """What answers without a token, and says nothing that matters."""
 _WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
+_HOST: Final = re.compile(r"(127\.0\.0\.1|\[::1\]|localhost)(:\d{1,5})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,22 @@ class User:
     groups: tuple[str, ...]
 
 
-def check_host(host: str) -> None:
+def check_host(hosts: Sequence[str]) -> None:
     """Refuse a request that was meant for another host, which is how rebinding DNS attacks.
 
+    ``hosts`` are the request's Host headers; a request has one, and nothing but a name of the
+    loopback interface and a port may stand in it, so that it cannot pass for a path either.
+
     Raises:
-        errors.Refused: 403.
+        errors.Refused: 400 where there is not one header, 403 where it names another host.
     """
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    if name.lower() not in _LOOPBACK:
+    if len(hosts) != 1:
+        raise status.bad_request(f"a request has one Host header; this one has {len(hosts)}")
+    if not _HOST.fullmatch(hosts[0].lower()):
         raise errors.Refused(
             403,
             "Forbidden",
-            f"this API server answers to {', '.join(sorted(_LOOPBACK))}, not to {host!r}",
+            f"this API server answers to {', '.join(_LOOPBACK)}, not to {hosts[0]!r}",
         )
 
 

@@ -7,13 +7,14 @@ server takes. :mod:`.handlers` and :mod:`.documents` answer; uvicorn serves it o
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from calumma import errors
 from calumma.cluster.api import access, documents, handlers, negotiation, rendering, routing, status
@@ -21,6 +22,12 @@ from calumma.cluster.api.backend import Backend
 from calumma.cluster.api.parsing import JSON
 
 LARGEST_BODY: Final = 3 * 1024 * 1024
+BODY_SECONDS: Final = 15.0
+"""How long a client may take to send a body."""
+SEND_SECONDS: Final = 10.0
+"""How long a client may take nothing of an answer before its connection is cut off."""
+_CLOSING: Final = (413, 504)
+"""After these a connection is closed, because of a body that was not read to its end."""
 _log = logging.getLogger(__name__)
 
 
@@ -37,20 +44,32 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI calls it."""
         request = Request(scope, receive)
-        try:
-            response = await self._answer(request)
-        except errors.Refused as refusal:
-            response = _refused(refusal)
-        except errors.StoreError as failure:
-            _log.error("%s %s: %s", request.method, request.url.path, failure)
-            response = _refused(status.stored(failure))
-        except ClientDisconnect:
+        response = await self._response(request)
+        if response is None:
             return
-        except Exception:
-            _log.exception("%s %s failed", request.method, request.url.path)
-            response = _refused(status.internal("the API server failed; its log says how"))
         response.headers.setdefault("Cache-Control", "no-cache, private")
-        await response(scope, receive, send)
+        try:
+            await response(scope, receive, _in_time(send))
+        except* TimeoutError:
+            await _cut_off(scope, receive)
+        except* errors.StoreError as failures:
+            _log.error("%s %s: %s", request.method, scope["path"], failures.exceptions[0])
+            await _cut_off(scope, receive)
+
+    async def _response(self, request: Request) -> Response | None:
+        """The response to a request, whatever happens; None where the client is gone."""
+        try:
+            return await self._answer(request)
+        except errors.Refused as refusal:
+            return _refused(refusal)
+        except errors.StoreError as failure:
+            _log.error("%s %s: %s", request.method, request.scope["path"], failure)
+            return _refused(status.stored(failure))
+        except ClientDisconnect:
+            return None
+        except Exception:
+            _log.exception("%s %s failed", request.method, request.scope["path"])
+            return _refused(status.internal("the API server failed; its log says how"))
 
     async def _answer(self, request: Request) -> Response:
         """The response to a request.
@@ -58,8 +77,8 @@ class App:
         Raises:
             errors.Refused: with the answer to give instead.
         """
-        path = request.url.path.rstrip("/") or "/"
-        access.check_host(request.headers.get("host", ""))
+        path = request.scope["path"].rstrip("/") or "/"
+        access.check_host(request.headers.getlist("host"))
         accept = request.headers.get("accept", "")
         if path not in access.OPEN_PATHS:
             user = self._doorkeeper.user(request.headers.get("authorization", ""))
@@ -83,21 +102,42 @@ class App:
         return _unless_kept(found, request.headers)
 
 
+def _in_time(send: Send) -> Send:
+    """Send as the server does, but to no client that takes nothing, and let others have a turn."""
+
+    async def send_in_time(message: Message) -> None:
+        async with asyncio.timeout(SEND_SECONDS):
+            await send(message)
+        if message.get("more_body"):
+            await asyncio.sleep(0)
+
+    return send_in_time
+
+
+async def _cut_off(scope: Scope, receive: Receive) -> None:
+    """End the connection of a client, with whatever it has not taken."""
+    scope["state"]["cut_off"]()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _body(request: Request) -> bytes:
     """The body of a request.
 
     Raises:
-        errors.Refused: 413 where it is too large.
+        errors.Refused: 413 where it is too large, 504 where it does not come in time.
     """
     announced = request.headers.get("content-length", "")
     chunks = []
+    stream = request.stream()
     size = int(announced) if announced.isdigit() and int(announced) > LARGEST_BODY else 0
-    if not size:
-        async for chunk in request.stream():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > LARGEST_BODY:
-                break
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while size <= LARGEST_BODY and (chunk := await anext(stream, None)) is not None:
+                chunks.append(chunk)
+                size += len(chunk)
+    except TimeoutError:
+        raise status.not_in_time() from None
     if size > LARGEST_BODY:
         raise status.too_large(f"limit is {LARGEST_BODY}")
     return b"".join(chunks)
@@ -118,4 +158,6 @@ def _refused(refusal: errors.Refused) -> Response:
     response = Response(rendering.written(status.body(refusal)), refusal.code, media_type=JSON)
     if seconds := (refusal.details or {}).get("retryAfterSeconds"):
         response.headers["Retry-After"] = str(seconds)
+    if refusal.code in _CLOSING:
+        response.headers["Connection"] = "close"
     return response

@@ -226,6 +226,12 @@ def stored(failure: errors.StoreError) -> errors.Refused:
     return internal(str(failure))
 
 
+def not_in_time() -> errors.Refused:
+    """504: a request whose body does not come."""
+    text = "Timeout: request did not complete within the allotted timeout"
+    return errors.Refused(504, "Timeout", text)
+
+
 def too_large_version(wanted: int, current: int) -> errors.Refused:
     """504: a resourceVersion that this server has not reached."""
     text = f"Too large resource version: {wanted}, current: {current}"

@@ -225,14 +225,34 @@ DOORKEEPER = Doorkeeper({"good": User("me", ()), "other": User("node", ())})
     "host", ["localhost", "127.0.0.1:6443", "[::1]:6443", "[::1]", "LOCALHOST:1"]
 )
 def test_hosts_that_are_this_machine(host: str) -> None:
-    access.check_host(host)
+    access.check_host([host])
 
 
-@pytest.mark.parametrize("host", ["", "example.com", "127.0.0.1.nip.io", "localhost.evil:1", "::1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "example.com",
+        "127.0.0.1.nip.io",
+        "localhost.evil:1",
+        "::1",
+        "127.0.0.1:443/api/v1/secrets?",
+        "127.0.0.1:",
+        "127.0.0.1@evil.example",
+        "localhost:٤٤٣",
+    ],
+)
 def test_hosts_that_are_not(host: str) -> None:
     with pytest.raises(errors.Refused) as refusal:
-        access.check_host(host)
+        access.check_host([host])
     assert refusal.value.code == 403
+
+
+@pytest.mark.parametrize("hosts", [[], ["localhost", "evil.example"], ["localhost", "localhost"]])
+def test_a_request_has_one_host(hosts: list[str]) -> None:
+    with pytest.raises(errors.Refused) as refusal:
+        access.check_host(hosts)
+    assert refusal.value.code == 400
 
 
 def test_tokens() -> None:
