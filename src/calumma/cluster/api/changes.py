@@ -35,7 +35,8 @@ def by_patch(state: Backend, call: Call, media_type: str, body: bytes) -> Change
         if media_type == JSON_PATCH:
             try:
                 new = patching.json_patch(old, parsed.value)
-            except patching.PatchFailed as error:
+                parsing.check_size(new)
+            except (patching.PatchFailed, Unreadable, RecursionError) as error:
                 raise status.patch_failed() from error
         elif media_type == MERGE_PATCH:
             new = patching.merge(old, parsed.value)

@@ -26,6 +26,7 @@ from calumma.cluster.objects import Object, dig
 
 _EVENT_SECONDS: Final = 3600.0
 _HISTORY_SECONDS: Final = 300.0
+_HISTORY_BYTES: Final = 256 << 20
 _SWEEP_SECONDS: Final = 60.0
 _BACKGROUND: Final = options.Delete()
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Collector:
     def __init__(self, state: Backend) -> None:
         self._state = state
         self._ended: asyncio.Queue[Object] = asyncio.Queue()
+        self._swollen = False
         state.store.listen(self._notice)
 
     def _notice(self, change: Change) -> None:

@@ -6,10 +6,11 @@ not sockets: :mod:`.app` calls them and turns exceptions into Status bodies.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from starlette.responses import Response, StreamingResponse
 
@@ -37,6 +38,12 @@ from calumma.cluster.api.parsing import JSON
 from calumma.cluster.api.routing import Target
 from calumma.cluster.objects import Object
 
+_LARGE: Final = 64 * 1024
+"""Bytes of a body that take milliseconds to read."""
+_WARNINGS_LENGTH: Final = 4096
+_WARNING_LENGTH: Final = 256
+P = ParamSpec("P")
+T = TypeVar("T")
 LogPath = Callable[[str, str, str], Path]
 """Namespace, pod and container to the folder with the logs of the container's runs."""
 
@@ -115,7 +122,7 @@ async def _lines(
 
 async def _create(state: Backend, request: Request) -> Response:
     call = request.call("CreateOptions")
-    decoded = _decoded(state, request)
+    decoded = await _decoded(state, request)
     call.warnings += decoding.judge(call.resource, decoded.problems, call.options.validation)
     stored = await writing.create(state, call, decoded.value)
     return _answer(request, request.renderer.one(stored), 201, call.warnings)
@@ -123,7 +130,7 @@ async def _create(state: Backend, request: Request) -> Response:
 
 async def _update(state: Backend, request: Request) -> Response:
     call = request.call("UpdateOptions")
-    decoded = _decoded(state, request)
+    decoded = await _decoded(state, request)
     call.warnings += decoding.judge(call.resource, decoded.problems, call.options.validation)
     stored = await writing.update(state, call, lambda _: structure.copied(decoded.value))
     return _answer(request, request.renderer.one(stored), 200, call.warnings)
@@ -136,11 +143,11 @@ async def _patch(state: Backend, request: Request) -> Response:
         raise status.unsupported_media_type(taken)
     if media_type == changes.APPLY_PATCH:
         call = request.call("PatchOptions", "apply")
-        config = changes.configuration(call, request.body)
+        config = await _read(request, changes.configuration, call, request.body)
         stored, created = await writing.apply(state, call, config)
     else:
         call = request.call("PatchOptions")
-        change = changes.by_patch(state, call, media_type, request.body)
+        change = await _read(request, changes.by_patch, state, call, media_type, request.body)
         stored, created = await writing.update(state, call, change), False
     code = 201 if created else 200
     return _answer(request, request.renderer.one(stored), code, call.warnings)
@@ -148,7 +155,7 @@ async def _patch(state: Backend, request: Request) -> Response:
 
 async def _delete(state: Backend, request: Request) -> Response:
     target = request.target
-    how = _deletion(state, request)
+    how = await _deletion(state, request)
     answer = await deleting.delete(state, target.resource, target.namespace, target.name, how)
     gone = answer["kind"] == "Status"
     return _answer(request, answer if gone else request.renderer.one(answer))
@@ -156,7 +163,7 @@ async def _delete(state: Backend, request: Request) -> Response:
 
 async def _delete_collection(state: Backend, request: Request) -> Response:
     target = request.target
-    how = _deletion(state, request)
+    how = await _deletion(state, request)
     asked = options.listing(request.query)
     listing = reading.listed(state, target.resource, target.namespace, asked)
     for item in listing.items:
@@ -182,7 +189,7 @@ _VERBS: Final[Mapping[str, Callable[[Backend, Request], Awaitable[Response]]]] =
 
 async def _review(state: Backend, request: Request) -> Response:
     """Answer a question that is not stored."""
-    question = _decoded(state, request).value
+    question = (await _decoded(state, request)).value
     answer = reviews.answer(request.target.resource, question, request.user, state.catalog)
     return _answer(request, answer, 201)
 
@@ -203,17 +210,25 @@ async def _log(state: Backend, request: Request, log_path: LogPath) -> Response:
     return StreamingResponse(logs.read(reader, wanted, alive), media_type="text/plain")
 
 
-def _deletion(state: Backend, request: Request) -> options.Delete:
+async def _deletion(state: Backend, request: Request) -> options.Delete:
     """How a request wants to delete."""
-    media_type = request.content_type or JSON
-    sent = decoding.delete_options(request.body, media_type, state.schemas)
+    media_type, reader = request.content_type or JSON, decoding.delete_options
+    sent = await _read(request, reader, request.body, media_type, state.schemas)
     return options.delete(request.query, sent)
 
 
-def _decoded(state: Backend, request: Request) -> decoding.Decoded:
+async def _decoded(state: Backend, request: Request) -> decoding.Decoded:
     """The object in the body of a request."""
     media_type = request.content_type or JSON
-    return decoding.decode(request.body, media_type, request.target.resource, state.schemas)
+    resource = request.target.resource
+    return await _read(request, decoding.decode, request.body, media_type, resource, state.schemas)
+
+
+async def _read(request: Request, reader: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a pure reader makes of a body; a large one is read while others are answered."""
+    if len(request.body) < _LARGE:
+        return reader(*args, **kwargs)
+    return await asyncio.to_thread(reader, *args, **kwargs)
 
 
 def _answer(
@@ -222,9 +237,27 @@ def _answer(
     """An answer in the form that the client wants, with warnings."""
     media_type = request.form.media_type
     response = Response(rendering.written(content, media_type), code, media_type=media_type)
-    for warning in warnings:
+    for warning in _fitting(warnings):
         shown = "".join(filter(str.isprintable, warning))
         quoted = shown.replace("\\", "\\\\").replace('"', '\\"')
         value = f'299 - "{quoted}"'.encode("utf-8", "replace")
         response.raw_headers.append((b"warning", value))
     return response
+
+
+def _fitting(warnings: Iterable[str]) -> list[str]:
+    """The warnings that an answer has room for: all, or short ones, or as many as fit.
+
+    Source: Kubernetes' ``apiserver/pkg/endpoints/filters/warning.go``.
+    """
+    given = list(dict.fromkeys(warnings))
+    if sum(map(len, given)) <= _WARNINGS_LENGTH:
+        return given
+    fitting: list[str] = []
+    length = 0
+    for warning in given:
+        if length >= _WARNINGS_LENGTH:
+            break
+        fitting.append(warning[:_WARNING_LENGTH])
+        length += len(fitting[-1])
+    return fitting

@@ -129,7 +129,8 @@ SCALERS: Final = Resource(
 
 def _review(group: str, plural: str, kind: str) -> Resource:
     """A question that is answered when it is posted, and not stored."""
-    return Resource(group, "v1", plural, kind.lower(), kind, namespaced=False, verbs=("create",))
+    facts: Any = {"namespaced": False, "verbs": ("create",), "schema": f"V1{kind}"}
+    return Resource(group, "v1", plural, kind.lower(), kind, **facts)
 
 
 _REVIEWS: Final = (

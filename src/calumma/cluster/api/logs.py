@@ -82,7 +82,7 @@ def _moment(seconds: float) -> bytes:
 
 
 def _number(query: options.Query, name: str) -> int:
-    if not query[name].isdigit():
+    if not re.fullmatch(r"\d{1,18}", query[name], re.ASCII):
         raise status.bad_request(f'{name}: Invalid value: "{query[name]}": must be a number')
     return int(query[name])
 

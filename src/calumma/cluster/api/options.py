@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
-from calumma.cluster.api import status
+from calumma.cluster.api import parsing, status
 from calumma.cluster.api.status import Cause
 from calumma.cluster.objects import Object
 
@@ -224,7 +224,10 @@ def continued(token: str) -> tuple[int, str]:
     """
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        content = json.loads(text)
-        return int(content["rv"]), str(content["start"])
-    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        content = parsing.parse_json(text).value
+        at, start = content["rv"], content["start"]
+    except (binascii.Error, parsing.Unreadable, ValueError, KeyError, TypeError) as error:
         raise status.bad_request(f"continue key is not valid: {error}") from error
+    if not isinstance(at, int) or at <= 0 or not isinstance(start, str):
+        raise status.bad_request("continue key is not valid: it has no revision and start")
+    return at, start

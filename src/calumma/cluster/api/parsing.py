@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +21,8 @@ JSON: Final = "application/json"
 YAML: Final = "application/yaml"
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _MOST_NODES: Final = 1_000_000
+_WORD: Final = 1 << 63
+"""Whole numbers below it, and not below its negative, are Go's ``int64``."""
 _DEEPEST: Final = 200
 _KEY_EXPECTED: Final = "looking for beginning of object key string"
 _SYNTAX: Final = {
@@ -55,13 +58,17 @@ def parse_json(body: bytes) -> Parsed:
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
-            names = [name for name, _ in pairs]
-            repeated[id(result)] = sorted({name for name in names if names.count(name) > 1})
+            counts = Counter(name for name, _ in pairs)
+            repeated[id(result)] = sorted(name for name, count in counts.items() if count > 1)
         return result
 
     try:
         value = json.loads(
-            body, object_pairs_hook=collect, parse_float=_number, parse_constant=_no_number
+            body,
+            object_pairs_hook=collect,
+            parse_int=_whole,
+            parse_float=_number,
+            parse_constant=_no_number,
         )
     except json.JSONDecodeError as error:
         raise Unreadable(_syntax(error)) from error
@@ -69,7 +76,7 @@ def parse_json(body: bytes) -> Parsed:
         raise Unreadable("invalid UTF-8") from error
     except RecursionError as error:
         raise Unreadable("exceeded max depth") from error
-    _bounded(value)
+    check_size(value)
     duplicates = list(_duplicates(value, "", repeated)) if repeated else []
     return Parsed(_encodable(value) if _SURROGATE.search(body) else value, duplicates)
 
@@ -93,6 +100,12 @@ def _number(text: str) -> float:
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
+def _whole(text: str) -> int | float:
+    """A number without point and exponent; Go takes one that is no ``int64`` for a float."""
+    value = int(text) if len(text) <= len(str(-_WORD)) else _WORD
+    return value if -_WORD <= value < _WORD else _number(text)
+
+
 def _no_number(text: str) -> Any:
     raise Unreadable(f"invalid character '{text[0]}' looking for beginning of value")
 
@@ -105,8 +118,12 @@ def _syntax(error: json.JSONDecodeError) -> str:
     return f"invalid character '{error.doc[error.pos]}' {where}"
 
 
-def _bounded(value: Any) -> None:
-    """Refuse documents whose depth or size would exhaust the server."""
+def check_size(value: Any) -> None:
+    """Refuse documents whose depth or size would exhaust the server.
+
+    Raises:
+        Unreadable: it is such a document.
+    """
     nodes = 0
     level = [value]
     for _ in range(_DEEPEST):
@@ -159,7 +176,7 @@ def parse_yaml(body: bytes) -> Parsed:
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         text = " ".join(str(error).split())
         raise Unreadable(f"error converting YAML to JSON: yaml: {text}") from error
-    _bounded(value)
+    check_size(value)
     try:
         return parse_json(json.dumps(value, allow_nan=False).encode())
     except (TypeError, ValueError) as error:

@@ -7,6 +7,8 @@ configuration is :mod:`.ownership`'s. Sources: RFC 7396, RFC 6902 and 6901, and 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +17,9 @@ from calumma.cluster.api.schema import Node
 from calumma.cluster.objects import Object
 
 MOST_OPERATIONS: Final = 10_000
+LARGEST_COPIES: Final = 3 * 1024 * 1024
+"""Bytes of JSON that the ``copy`` operations of one patch may add, as in a real API server."""
+_INDEX: Final = re.compile(r"\d{1,9}", re.ASCII)
 _DIRECTIVE: Final = "$patch"
 _RETAIN: Final = "$retainKeys"
 _ORDER: Final = "$setElementOrder/"
@@ -45,34 +50,40 @@ def json_patch(target: Object, operations: list[Any]) -> Any:
         PatchFailed: an operation does not fit, or a ``test`` fails.
     """
     document: Any = structure.copied(target)
+    copies = 0
     for operation in operations:
-        document = _operate(document, operation)
+        document, added = _operate(document, operation)
+        copies += added
+        if copies > LARGEST_COPIES:
+            raise PatchFailed(f"its copies add more than {LARGEST_COPIES} bytes")
     return document
 
 
-def _operate(document: Any, operation: Any) -> Any:
-    """The document after one operation."""
+def _operate(document: Any, operation: Any) -> tuple[Any, int]:
+    """The document after one operation, and how many bytes that copied."""
     if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
         raise PatchFailed("an operation is an object with a path")
     path = _pointer(operation["path"])
     match operation.get("op"):
         case "add":
-            return _edited(document, path, _adding(_value(operation)))
+            return _edited(document, path, _adding(_value(operation))), 0
         case "remove":
-            return _edited(document, path, _removing)
+            return _edited(document, path, _removing), 0
         case "replace":
             _look_up(document, path)
-            return _edited(document, path, _replacing(_value(operation)))
-        case "move" | "copy" as name:
+            return _edited(document, path, _replacing(_value(operation))), 0
+        case "move":
             source = _pointer(str(operation.get("from", "")))
-            value = structure.copied(_look_up(document, source))
-            if name == "move":
-                document = _edited(document, source, _removing)
-            return _edited(document, path, _adding(value))
+            value = _look_up(document, source)
+            document = _edited(document, source, _removing)
+            return _edited(document, path, _adding(value)), 0
+        case "copy":
+            value = structure.copied(_look_up(document, _pointer(str(operation.get("from", "")))))
+            return _edited(document, path, _adding(value)), len(json.dumps(value))
         case "test":
             if not structure.equal(_tested(document, path), operation.get("value")):
                 raise PatchFailed(f"testing path {operation['path']} failed")
-            return document
+            return document, 0
     raise PatchFailed(f"unknown operation {operation.get('op')!r}")
 
 
@@ -94,7 +105,7 @@ def _pointer(text: str) -> list[str]:
 
 def _index(step: str, length: int) -> int:
     """The place in a list that a step names."""
-    if not step.isascii() or not step.isdigit() or int(step) >= length:
+    if not _INDEX.fullmatch(step) or int(step) >= length:
         raise PatchFailed(f"no item {step!r} in a list of {length}")
     return int(step)
 

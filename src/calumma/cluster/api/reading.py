@@ -59,8 +59,8 @@ def listed(state: Backend, resource: Resource, namespace: str, asked: options.Li
     if resource is kinds.DEFINITIONS:
         found = [item for item in definitions.everything(state) if matches(item)]
         return Listing(found, {"resourceVersion": str(state.store.revision)})
-    revision, start = _from(state, resource, asked)
     prefix = _prefix(resource, namespace)
+    revision, start = _from(state, resource, asked, prefix)
     selective = bool(asked.labels or asked.fields)
     items: list[Object] = []
     while True:
@@ -115,15 +115,17 @@ def _predicate(resource: Resource, asked: options.List) -> selectors.Predicate:
     return matches
 
 
-def _from(state: Backend, resource: Resource, asked: options.List) -> tuple[int, str]:
+def _from(state: Backend, resource: Resource, asked: options.List, prefix: str) -> tuple[int, str]:
     """The revision and the key at which a list begins; 0 for the newest revision."""
     if asked.continuation:
         if asked.revision not in ("", "0"):
             text = "specifying resource version is not allowed when using continue"
             raise status.bad_request(text)
         revision, start = options.continued(asked.continuation)
-        if not start.startswith(resource.prefix):
+        if not start.startswith(prefix):
             raise status.bad_request("continue key is not valid: it belongs to another list")
+        if revision > state.store.revision:
+            raise status.bad_request("continue key is not valid: its revision is none of this list")
         return revision, start
     revision = _reached(state, resource, asked.revision)
     exact = asked.match == "Exact" or (not asked.match and asked.limit and revision)

@@ -125,7 +125,10 @@ async def apply(state: Backend, call: Call, config: Object) -> tuple[Object, boo
         if old is None and call.subresource:
             raise status.not_found(resource.name, call.name)
         new = ownership.applied(old, config, schema, call.writer, call.options.force)
-        new = _shaped(state, resource, structure.copied(new))
+        try:
+            new = decoding.shape(structure.copied(new), resource, state.schemas).value
+        except decoding.Misfit as error:
+            raise status.bad_request(f"error decoding patch: {error}") from error
         objections.check_names(call, new)
         try:
             if old is None:

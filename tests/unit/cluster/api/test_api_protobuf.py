@@ -11,33 +11,7 @@ from hypothesis import strategies as st
 
 from calumma.cluster.api import protobuf
 from calumma.cluster.api.protobuf import Malformed
-
-
-def varint(number: int) -> bytes:
-    found = b""
-    while number > 0x7F:
-        found += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return found + bytes([number])
-
-
-def text(number: int, value: str | bytes) -> bytes:
-    data = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def count(number: int, value: int) -> bytes:
-    return varint(number << 3) + varint(value & (1 << 64) - 1)
-
-
-def entry(number: int, key: str, value: str | bytes) -> bytes:
-    return text(number, text(1, key) + text(2, value))
-
-
-def wrapped(kind: str, message: bytes, version: str = "v1") -> bytes:
-    types = text(1, version) + text(2, kind)
-    return b"k8s\x00" + text(1, types) + text(2, message) + text(3, "") + text(4, "")
-
+from support.wire import count, entry, text, varint, wrapped
 
 MAPS = st.dictionaries(st.text(max_size=5), st.text(max_size=20), max_size=4)
 
