@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import stat
 
 import httpx
 import pytest
 
-from calumma.cluster.api import app
+from calumma.cluster.api import access, app
 from support.api_server import ApiServer, config_map, isvc, pod
 
 
@@ -26,6 +27,30 @@ def test_nothing_is_answered_without_the_token(server: ApiServer, path: str, hea
         answer = client.get(path, headers={"authorization": header} if header else {})
     assert answer.status_code == 401
     assert answer.json()["message"] == "Unauthorized"
+
+
+def test_no_documented_path_is_answered_without_the_token(
+    server: ApiServer, client: httpx.Client
+) -> None:
+    """Every path and method of every OpenAPI document, and of discovery."""
+    found = {
+        (method, path) for path in client.get("/").json()["paths"] for method in ("get", "post")
+    }
+    for part in client.get("/openapi/v3").json()["paths"].values():
+        document = client.get(part["serverRelativeURL"]).json()
+        methods = {"get", "put", "post", "delete", "patch"}
+        found |= {
+            (method, re.sub(r"\{\w+\}", "default", path))
+            for path, item in document["paths"].items()
+            for method in methods & item.keys()
+        }
+    assert len(found) > 150
+    with anonymous(server) as stranger:
+        for method, path in sorted(found):
+            for headers in ({}, {"authorization": "Bearer x"}):
+                answer = stranger.request(method, path, headers=headers)
+                opened = path in access.OPEN_PATHS
+                assert (answer.status_code == 401) is not opened, (method, path)
 
 
 @pytest.mark.parametrize("path", ["/version", "/version/", "/healthz", "/livez", "/readyz"])
