@@ -74,7 +74,8 @@ def listening(number: int) -> Iterator[tuple[ipaddress.IPv4Address | ipaddress.I
             if fields[3] == _LISTEN and f"socket:[{fields[9]}]" in sockets:
                 text, port = fields[1].split(":")
                 words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
-                yield ipaddress.ip_address(b"".join(words)), int(port, 16)
+                found = ipaddress.ip_address(b"".join(words))
+                yield getattr(found, "ipv4_mapped", None) or found, int(port, 16)
 
 
 def test_only_the_gateway_listens_to_the_network(served: Cluster) -> None:

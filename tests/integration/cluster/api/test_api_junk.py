@@ -17,7 +17,6 @@ import os
 import re
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -79,6 +78,11 @@ def rss(number: int) -> float:
     return pages * float(os.sysconf("SC_PAGE_SIZE"))
 
 
+def processor_seconds(number: int) -> float:
+    fields = Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def files(number: int) -> int:
     return len(list(Path(f"/proc/{number}/fd").iterdir()))
 
@@ -98,7 +102,7 @@ def stormed(tmp_path_factory: pytest.TempPathFactory, schema_cache: Path) -> Ite
         memory, handles = rss(number), files(number)
         yield server
         until("files given back", lambda: files(number) <= handles + 2)
-        assert rss(number) - memory < _GROWTH
+        until("memory given back", lambda: rss(number) - memory < _GROWTH, 30)
         log = server.log.read_text()
         assert "Traceback" not in log
         assert not [line for line in log.splitlines() if " ERROR " in line]
@@ -259,14 +263,16 @@ HUGE = {
 
 @pytest.mark.parametrize("name", HUGE)
 @pytest.mark.parametrize("media_type", ["application/json", "application/yaml", PROTOBUF])
-def test_huge_bodies(user: httpx.Client, name: str, media_type: str) -> None:
-    before = time.monotonic()
+def test_huge_bodies(stormed: ApiServer, user: httpx.Client, name: str, media_type: str) -> None:
+    assert stormed.process is not None
+    number = stormed.process.pid
+    before = processor_seconds(number)
     headers = merge(media_type)
     if name == "compressed":
         headers["content-encoding"] = "gzip"
     answer = user.post(CONFIG_MAPS, content=HUGE[name], headers=headers)
     judge(answer, name)
-    assert time.monotonic() - before < 10
+    assert processor_seconds(number) - before < 10
     user.delete(f"{CONFIG_MAPS}/odd")
 
 
