@@ -34,6 +34,22 @@ def test_paths_and_links_lead_somewhere(document: str) -> None:
     assert [path for path in found if not (ROOT / path).exists()] == []
 
 
+def test_every_proof_of_faithfulness_is_a_test_that_is_there() -> None:
+    folders = {
+        "K": "tests/unit/cluster/kserve",
+        "S": "tests/unit/cluster/knative",
+        "N": "tests/unit/cluster/node",
+        "I": "tests/integration",
+        "E": "tests/e2e",
+    }
+    rows = text("docs/fidelity.md")
+    named = re.findall(r"(?<=[ |])([KSNIE])/([a-z_]+(?:/[a-z_]+)*(?:\.py)?)", rows)
+    named = [(ROOT / folders[letter] / path) for letter, path in named]
+    named += [ROOT / path for path in re.findall(r"(tests/[a-z_/]+\.py)", rows)]
+    assert len(named) > 50
+    assert [path for path in named if not path.exists()] == []
+
+
 def test_commands_in_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
     named = set(re.findall(r"(?:`|^|\()calumma (\w+)", text("README.md"), re.MULTILINE))
     assert named <= commands(capsys)
