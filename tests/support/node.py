@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from calumma.cluster import layout, objects
-from calumma.cluster.kserve import admission, configuration, runtimes, vocabulary
-from calumma.cluster.node import gates, owners, plan, planning, pods, routing
+from calumma.cluster.kserve import admission, configuration, controller, runtimes, vocabulary
+from calumma.cluster.node import client, gates, owners, plan, planning, pods, routing
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.record import Ended, Observed
 from calumma.cluster.objects import Object
@@ -36,13 +36,14 @@ class Node:
     part: routing.Part = field(default_factory=routing.Part)
     scales: dict[str, int] = field(default_factory=dict)
     gates: dict[str, gates.Gate] = field(default_factory=dict)
-    busy: set[str] = field(default_factory=set)
+    busy: set[str | int] = field(default_factory=set)
     owner: owners.Owner = DIGITS
     isvc: Object | None = None
     isvcs: list[Object] = field(default_factory=list)
     runtimes: list[Object] = field(default_factory=list)
     last: plan.Plan = field(default_factory=plan.Plan)
     now: str = "2026-01-01T00:00:00Z"
+    events: list[controller.Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._versions = itertools.count(1)
@@ -79,7 +80,8 @@ class Node:
         """What the agent would gather."""
         entrances = {
             f"{name}.default": f"127.0.0.1:{objects.annotations_of(each)[routing.ENTRANCE]}"
-            for name, each in self.kind("Service").items()
+            for kind in ("Service", "v1 Service")
+            for name, each in self.kind(kind).items()
             if routing.ENTRANCE in objects.annotations_of(each)
         }
         return plan.World(
@@ -87,6 +89,9 @@ class Node:
             object=copy.deepcopy(self.isvc),
             services=copy.deepcopy(list(self.kind("Service").values())),
             revisions=copy.deepcopy(list(self.kind("Revision").values())),
+            deployments=copy.deepcopy(list(self.kind("Deployment").values())),
+            replica_sets=copy.deepcopy(list(self.kind("ReplicaSet").values())),
+            core_services=copy.deepcopy(list(self.kind("v1 Service").values())),
             stored_pods=copy.deepcopy(list(self.kind("Pod").values())),
             programs=dict(self.programs),
             ready=frozenset(self.ready),
@@ -113,6 +118,7 @@ class Node:
     def step(self) -> bool:
         """One plan, carried out; whether it asked for anything."""
         made = self.last = planning.plan(self.world())
+        self.events += made.events
         for write in made.writes:
             self._write(write)
         for wanted in made.start:
@@ -127,7 +133,7 @@ class Node:
         changed |= self.gates != {gate.name: gate for gate in made.gates}
         self.gates = {gate.name: gate for gate in made.gates}
         for each in made.stop:
-            if each.backend not in self.busy:
+            if not {each.backend, each.port} & self.busy:
                 del self.programs[each.program]
                 self.ready.discard(each.program)
                 changed = True
@@ -192,16 +198,31 @@ class Node:
             )
             self.isvc = {**self.isvc, **part}
             return
-        stored = self.kind(write.resource.kind)
+        kind = "v1 Service" if write.resource == client.CORE_SERVICE else write.resource.kind
+        stored = self.kind(kind)
         name = objects.name(write.object)
         if write.verb == "delete":
-            del stored[name]
+            self._collect(stored.pop(name))
             return
-        version = next(self._versions)
-        uid = {"uid": f"u-{name}", "resourceVersion": str(version), "generation": 1}
-        if write.verb == "create":
-            uid["creationTimestamp"] = self.now
-        made = {**write.object, "metadata": {**uid, **write.object["metadata"]}}
         if write.verb == "create" and name in stored:
             raise AssertionError(f"{name} is there already")
+        before = stored.get(name, {})
+        number = str(next(self._versions))
+        given = {"uid": f"u-{name}-{number}", "generation": 1, "creationTimestamp": self.now}
+        metadata = {**given, **write.object["metadata"]}
+        if before and before["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
+            return  # what the API server answers with a conflict is tried again
+        made = {**write.object, "metadata": {**metadata, "resourceVersion": number}}
+        if write.verb == "update":
+            made["metadata"]["generation"] += before["spec"] != write.object["spec"]
+            made.pop("status", None)
+            made |= {key: before[key] for key in ("status",) if key in before}
         stored[name] = made
+
+    def _collect(self, owner: Object) -> None:
+        """Delete what a deleted object owned, as the API server's garbage collector does."""
+        for stored in self.objects.values():
+            for name, each in list(stored.items()):
+                owners = each["metadata"].get("ownerReferences", ())
+                if any(found["uid"] == owner["metadata"]["uid"] for found in owners):
+                    self._collect(stored.pop(name))

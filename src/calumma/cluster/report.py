@@ -137,6 +137,8 @@ def _service(isvc: Any) -> tuple[str, ...]:
     namespace, name, ready, url = _named(isvc)
     traffic = objects.dig(isvc, "status", "components", "predictor", "traffic", default=[])
     shares = " ".join(f"{t['revisionName'].rsplit('-', 1)[1]}={t['percent']}%" for t in traffic)
+    canaries = objects.dig(isvc, "status", "canaryStatuses", default=[])
+    shares += " ".join(f"{c['name']}={c['trafficPercent']}%" for c in canaries if c["ready"])
     return namespace, name, ready, shares, url
 
 

@@ -19,9 +19,6 @@ _NO_RUNNER: Final = (
     "nothing runs this kind on the one-machine cluster yet; it runs InferenceService and "
     "InferenceGraph, with ServingRuntime, ClusterServingRuntime and ClusterStorageContainer"
 )
-_NO_SERVICE: Final = (
-    "the one-machine cluster has no service network; Envoy routes InferenceServices by host name"
-)
 _NO_CLAIM: Final = (
     "claims are folders on the one-machine cluster: `calumma up` maps them, and "
     "pvc://CLAIM/PATH finds them without an object"
@@ -110,7 +107,8 @@ _CORE: Final = (
         schema="V1Service",
         short_names=("svc",),
         categories=("all",),
-        refusal=_NO_SERVICE,
+        subresources=("status",),
+        writer=NODE,
     ),
 )
 SCALERS: Final = Resource(
@@ -124,6 +122,27 @@ SCALERS: Final = Resource(
     categories=("all",),
     subresources=("status",),
     refusal=_NO_SCALER,
+)
+
+
+def _apps(plural: str, kind: str, short_name: str) -> Resource:
+    """A kind of Kubernetes' group ``apps``, which only the node writes."""
+    return Resource(
+        "apps",
+        "v1",
+        plural,
+        kind.lower(),
+        kind,
+        short_names=(short_name,),
+        categories=("all",),
+        subresources=("status",),
+        writer=NODE,
+    )
+
+
+_APPS: Final = (
+    _apps("deployments", "Deployment", "deploy"),
+    _apps("replicasets", "ReplicaSet", "rs"),
 )
 
 
@@ -321,5 +340,5 @@ _KSERVE: Final = (
     _kserve("v1alpha1", "trainedmodels", "TrainedModel", *_SHORT_COLUMNS, short_names=("tm",)),
 )
 
-CATALOG: Final = Catalog((*_CORE, SCALERS, *_REVIEWS, DEFINITIONS, *_KNATIVE, *_KSERVE))
+CATALOG: Final = Catalog((*_CORE, *_APPS, SCALERS, *_REVIEWS, DEFINITIONS, *_KNATIVE, *_KSERVE))
 """Every served kind."""

@@ -224,11 +224,70 @@ def _readiness_gates(spec: Object, state: Object) -> str:
     return f"{opened}/{len(gates)}" if gates else _NONE
 
 
+def _deployment(obj: Object, now: float) -> list[Any]:
+    spec, state = obj.get("spec") or {}, obj.get("status") or {}
+    return [
+        _name(obj),
+        f"{state.get('readyReplicas', 0)}/{spec.get('replicas', 1)}",
+        state.get("updatedReplicas", 0),
+        state.get("availableReplicas", 0),
+        _created(obj, now),
+        *_containers(spec),
+        _selector(dig(spec, "selector", "matchLabels", default={})),
+    ]
+
+
+def _replica_set(obj: Object, now: float) -> list[Any]:
+    spec, state = obj.get("spec") or {}, obj.get("status") or {}
+    return [
+        _name(obj),
+        spec.get("replicas", 1),
+        state.get("replicas", 0),
+        state.get("readyReplicas", 0),
+        _created(obj, now),
+        *_containers(spec),
+        _selector(dig(spec, "selector", "matchLabels", default={})),
+    ]
+
+
+def _containers(spec: Object) -> tuple[str, str]:
+    """The names and the images of a template's containers."""
+    found = dig(spec, "template", "spec", "containers", default=[])
+    return ",".join(c["name"] for c in found), ",".join(c.get("image", "") for c in found)
+
+
+def _selector(labels: Object) -> str:
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or _NONE
+
+
+def _service(obj: Object, now: float) -> list[Any]:
+    spec = obj.get("spec") or {}
+    ports = [f"{each['port']}/{each.get('protocol', 'TCP')}" for each in spec.get("ports") or []]
+    return [
+        _name(obj),
+        spec.get("type", "ClusterIP"),
+        spec.get("clusterIP") or _NONE,
+        _NONE,
+        ",".join(ports) or _NONE,
+        _created(obj, now),
+        _selector(spec.get("selector") or {}),
+    ]
+
+
 _NAME: Final = Heading("Name")
 _AGE: Final = Heading("Age")
+_WIDE: Final = (
+    Heading("Containers", priority=1),
+    Heading("Images", priority=1),
+    Heading("Selector", priority=1),
+)
 PRINTERS: Final = {
     "ConfigMap": Printer((_NAME, Heading("Data", "integer"), _AGE), _config_map),
     "CustomResourceDefinition": Printer((_NAME, Heading("Created At", "date")), _definition),
+    "Deployment": Printer(
+        (_NAME, Heading("Ready"), Heading("Up-to-date"), Heading("Available"), _AGE, *_WIDE),
+        _deployment,
+    ),
     "Event": Printer(
         (
             Heading("Last Seen"),
@@ -259,7 +318,30 @@ PRINTERS: Final = {
         ),
         _pod,
     ),
+    "ReplicaSet": Printer(
+        (
+            _NAME,
+            Heading("Desired", "integer"),
+            Heading("Current", "integer"),
+            Heading("Ready", "integer"),
+            _AGE,
+            *_WIDE,
+        ),
+        _replica_set,
+    ),
     "Secret": Printer((_NAME, Heading("Type"), Heading("Data", "integer"), _AGE), _secret),
+    "Service": Printer(
+        (
+            _NAME,
+            Heading("Type"),
+            Heading("Cluster-IP"),
+            Heading("External-IP"),
+            Heading("Port(s)"),
+            _AGE,
+            Heading("Selector", priority=1),
+        ),
+        _service,
+    ),
     "ServiceAccount": Printer((_NAME, Heading("Secrets", "integer"), _AGE), _service_account),
 }
 """Kubernetes' own kinds; :mod:`.tables` knows what to do with the others."""

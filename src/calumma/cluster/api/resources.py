@@ -89,6 +89,11 @@ class Resource:
         """As texts about invalid objects say it: ``InferenceService.serving.kserve.io``."""
         return status.Plural(self.kind, self.group)
 
+    @property
+    def has_generation(self) -> bool:
+        """Whether ``metadata.generation`` counts the changes of its objects' specs."""
+        return self.custom or self.group == "apps"
+
     @cached_property
     def selectable(self) -> Mapping[str, tuple[str, ...]]:
         """The fields that a field selector may use, and where they lie."""

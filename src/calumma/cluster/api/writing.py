@@ -253,7 +253,7 @@ def _denials() -> Iterator[None]:
 
 def _count_generation(resource: Resource, new: Object, old: Object | None) -> None:
     """Raise ``generation`` where anything but metadata and status changed."""
-    if not resource.custom:
+    if not resource.has_generation:
         return
     if old is None:
         new["metadata"]["generation"] = 1

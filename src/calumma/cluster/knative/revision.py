@@ -17,6 +17,7 @@ from calumma.cluster import conditions, objects
 from calumma.cluster.objects import Object
 
 API_VERSION = "serving.knative.dev/v1"
+KIND = "Revision"
 SERVICE_LABEL = "serving.knative.dev/service"
 CONFIGURATION_LABEL = "serving.knative.dev/configuration"
 GENERATION_LABEL = "serving.knative.dev/configurationGeneration"
@@ -137,7 +138,7 @@ def make(service: Mapping[str, Any], number: int) -> Object:
     }
     return {
         "apiVersion": API_VERSION,
-        "kind": "Revision",
+        "kind": KIND,
         "metadata": metadata,
         "spec": template["spec"],
     }

@@ -21,37 +21,30 @@ def service(
 ) -> Object:
     """The Knative Service of one component; ``latest`` is its latest rolled out revision."""
     spec = isvc["spec"][component]
-    annotations = _annotations(isvc, component, built)
-    managed = {
-        key: annotations.pop(key) for key in (vocabulary.ROLLOUT_DURATION,) if key in annotations
-    }
-    labels = {
-        **built.labels,
-        **objects.labels_of(isvc),
-        **(spec.get("labels") or {}),
-        vocabulary.SERVICE_LABEL: objects.name(isvc),
-        vocabulary.COMPONENT_LABEL: component,
-    }
-    tags = annotations.get(vocabulary.TAG_ROUTING) == "true"
+    scaled = own_annotations(isvc, component, built)
+    set_scaling(scaled, spec)
+    managed = {key: scaled.pop(key) for key in (vocabulary.ROLLOUT_DURATION,) if key in scaled}
+    own = own_labels(isvc, component, built)
+    tags = scaled.get(vocabulary.TAG_ROUTING) == "true"
     pod_spec = dict(built.pod_spec)
     if spec.get("timeout") is not None:
         pod_spec["timeoutSeconds"] = pod_spec["responseStartTimeoutSeconds"] = spec["timeout"]
     if spec.get("containerConcurrency") is not None:
         pod_spec["containerConcurrency"] = spec["containerConcurrency"]
-    template_labels = {k: v for k, v in labels.items() if k != route.VISIBILITY_LABEL}
+    template_labels = {k: v for k, v in own.items() if k != route.VISIBILITY_LABEL}
     return {
         "apiVersion": revision.API_VERSION,
         "kind": "Service",
         "metadata": {
             "name": vocabulary.service_name(isvc, component),
             "namespace": objects.namespace(isvc),
-            "labels": labels,
+            "labels": own,
             "annotations": managed,
             "ownerReferences": [objects.owner(isvc)],
         },
         "spec": {
             "template": {
-                "metadata": {"labels": template_labels, "annotations": annotations},
+                "metadata": {"labels": template_labels, "annotations": scaled},
                 "spec": pod_spec,
             },
             "traffic": traffic.targets(spec.get("canaryTrafficPercent"), latest, tags=tags),
@@ -59,23 +52,35 @@ def service(
     }
 
 
-def _annotations(
+def own_labels(
     isvc: Mapping[str, Any], component: vocabulary.Component, built: predictor.Template
 ) -> dict[str, str]:
-    """The template's annotations: the runtime's, the object's, the component's, in that order."""
+    """A component's labels: the runtime's, the object's, its own, KServe's, in that order."""
+    return {
+        **built.labels,
+        **objects.labels_of(isvc),
+        **(isvc["spec"][component].get("labels") or {}),
+        vocabulary.SERVICE_LABEL: objects.name(isvc),
+        vocabulary.COMPONENT_LABEL: component,
+    }
+
+
+def own_annotations(
+    isvc: Mapping[str, Any], component: vocabulary.Component, built: predictor.Template
+) -> dict[str, str]:
+    """A component's annotations: the runtime's, the object's, its own, in that order."""
     spec = isvc["spec"][component]
 
-    def allowed(annotations: Mapping[str, str]) -> dict[str, str]:
-        return {k: v for k, v in annotations.items() if k not in vocabulary.NOT_PROPAGATED}
+    def allowed(given: Mapping[str, str]) -> dict[str, str]:
+        return {k: v for k, v in given.items() if k not in vocabulary.NOT_PROPAGATED}
 
-    annotations = {**allowed(built.annotations), **allowed(objects.annotations_of(isvc))}
-    annotations.update(injection.as_annotations(spec))
+    found = {**allowed(built.annotations), **allowed(objects.annotations_of(isvc))}
+    found.update(injection.as_annotations(spec))
     uri = storage_paths.single_uri(spec)
     if uri is not None:
-        annotations[vocabulary.STORAGE_URI] = uri
-    annotations.update(allowed(spec.get("annotations") or {}))
-    set_scaling(annotations, spec)
-    return annotations
+        found[vocabulary.STORAGE_URI] = uri
+    found.update(allowed(spec.get("annotations") or {}))
+    return found
 
 
 def set_scaling(annotations: dict[str, str], spec: Mapping[str, Any]) -> None:

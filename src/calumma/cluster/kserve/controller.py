@@ -86,16 +86,14 @@ def decide(isvc: Object, world: World, now: str) -> Decision:
     changing = status.StatusUnderChange(isvc, now)
     changing.conditions.initialize()
     changing.fields["deploymentMode"] = mode
-    if _update_disabled(isvc):
+    if update_disabled(isvc):
         return Decision({}, False, dict(isvc["status"]))
-    asked: list[vocabulary.Component] = ["predictor"]
-    if objects.dig(isvc, "spec", "transformer") is not None:
-        asked.append("transformer")
+    asked = components(isvc)
     services: dict[vocabulary.Component, Object] = {}
     events: list[Event] = []
     warnings: list[trap.Trap] = []
     try:
-        _refuse_unbuilt(isvc, mode, world.settings)
+        refuse_unbuilt(isvc, mode, world.settings)
         if vocabulary.is_stopped(isvc):
             changing.stop(asked)
         else:
@@ -128,7 +126,7 @@ def decide(isvc: Object, world: World, now: str) -> Decision:
     ]
     warnings += _traps(isvc, changes, result)
     events += [Event("Warning", *each, generation) for each in warnings]
-    return Decision(services, complete, result, events + _transitions(isvc, result))
+    return Decision(services, complete, result, events + transitions(isvc, result))
 
 
 def _traps(isvc: Object, changes: Sequence[trap.Change], result: Object) -> Iterator[trap.Trap]:
@@ -151,18 +149,25 @@ def _is_stored(wanted: Object, present: Object | None) -> bool:
     return present is not None and present["spec"] == wanted["spec"]
 
 
-def _update_disabled(isvc: Object) -> bool:
+def components(isvc: Mapping[str, Any]) -> list[vocabulary.Component]:
+    """The components that an InferenceService asks for; the last one is its entrance."""
+    return [each for each in vocabulary.COMPONENTS if isvc["spec"].get(each) is not None]
+
+
+def update_disabled(isvc: Object) -> bool:
+    """Whether an annotation asks to leave a service that is ready as it is."""
     annotations = objects.annotations_of(isvc)
     ready = conditions.is_true(objects.dig(isvc, "status", "conditions", default=[]))
     return annotations.get(vocabulary.DISABLE_AUTO_UPDATE) == "true" and ready
 
 
-def _refuse_unbuilt(isvc: Object, mode: str, settings: configuration.Configuration) -> None:
-    if mode != "Knative":
+def refuse_unbuilt(isvc: Object, mode: str, settings: configuration.Configuration) -> None:
+    """Raise ReconcileFailed for what does not run on the one-machine cluster."""
+    if mode not in ("Knative", "Standard"):
         raise _unbuilt(
             isvc,
             f"the deployment mode {mode} does not run",
-            f"use Knative (remove the annotation {vocabulary.DEPLOYMENT_MODE})",
+            f"use Knative or Standard in the annotation {vocabulary.DEPLOYMENT_MODE}",
         )
     if objects.dig(isvc, "spec", "explainer") is not None:
         raise _unbuilt(isvc, "spec.explainer does not run", "predictor and transformer do")
@@ -191,20 +196,34 @@ def _component(
     changing: status.StatusUnderChange,
 ) -> Object:
     """The Knative Service that a component should have."""
+    built = template(isvc, name, world.runtimes, world.storage, changing)
+    service = component.service(isvc, name, built, changing.rollout(name).latest)
+    _check_service(name, service)
+    return service
+
+
+def template(
+    isvc: Object,
+    name: vocabulary.Component,
+    known: runtimes.Runtimes,
+    storage: Sequence[Object],
+    changing: status.StatusUnderChange,
+) -> predictor.Template:
+    """A component's pod template; the status says which runtime it has, or why it can have none.
+
+    Raises ReconcileFailed or InvalidSpec.
+    """
     try:
-        if name == "predictor":
-            built = predictor.template(isvc, world.runtimes, world.storage)
-            _record_runtime(changing, built.selection)
-        else:
-            built = transformer.template(isvc, world.storage)
-        service = component.service(isvc, name, built, changing.rollout(name).latest)
-        _check_service(name, service)
+        if name == "transformer":
+            return transformer.template(isvc, storage)
+        built = predictor.template(isvc, known, storage)
     except errors.InvalidSpec as failure:
         changing.fields["modelStatus"] = model_status.invalid(
             changing.fields.get("modelStatus", {}), failure.reason, failure.explanation
         )
         raise
-    return service
+    _record_runtime(changing, built.selection)
+    return built
 
 
 def _observe(name: vocabulary.Component, world: World, changing: status.StatusUnderChange) -> None:
@@ -252,7 +271,7 @@ def _check_service(name: vocabulary.Component, service: Object) -> None:
         )
 
 
-def _transitions(isvc: Object, result: Object) -> list[Event]:
+def transitions(isvc: Object, result: Object) -> list[Event]:
     """The events that KServe records when readiness is won or lost."""
     name = objects.name(isvc)
     before = objects.dig(isvc, "status", "conditions", default=[])

@@ -27,7 +27,7 @@ def default(isvc: Mapping[str, Any], settings: configuration_room.Configuration)
     predictor = objects.dig(defaulted, "spec", "predictor")
     if not isinstance(spec, dict) or not isinstance(predictor, dict):
         return defaulted
-    _framework_to_model(predictor)
+    framework_to_model(predictor)
     _default_model(defaulted, predictor)
     if not isinstance(predictor.get("model"), dict):
         _default_containers(predictor, settings, always_name=False)
@@ -54,7 +54,7 @@ def _default_mode(isvc: Object, settings: configuration_room.Configuration) -> N
     isvc["metadata"]["annotations"] = annotations
 
 
-def _framework_to_model(predictor: Object) -> None:
+def framework_to_model(predictor: Object) -> None:
     """Rewrite the first framework key as ``model``, replacing a ``model`` that is there."""
     for framework in vocabulary.FRAMEWORKS:
         if isinstance(predictor.get(framework), dict):

@@ -47,14 +47,33 @@ def backends(
             gate=each.gate.port if each.gate else 0,
             limited=bool(limit(each.revision)),
         )
-        found.append(backend)
+        found += _with_grpc(backend, rows)
     draining = {str(row.wanted.notes["revision"]) for row in programs.values()} - names
     for name in sorted(draining):
         rows = [row for row in _entrances(programs, name) if row.state == "running"]
         if rows:
             http2 = bool(rows[0].wanted.notes["http2"])
-            found.append(upstreams.Backend(*_labels(rows[0]), tuple(map(_port, rows)), http2))
+            backend = upstreams.Backend(*_labels(rows[0]), tuple(map(_port, rows)), http2)
+            found += _with_grpc(backend, rows)
     return found
+
+
+def _with_grpc(backend: upstreams.Backend, rows: Sequence[Observed]) -> list[upstreams.Backend]:
+    """A backend, and another one where its pods have a gRPC port beside their HTTP port."""
+    notes = [row.wanted.notes for row in rows]
+    second = {int(each["endpoint"]): int(each["grpc"]) for each in notes if each.get("grpc")}
+
+    def beside(first: Sequence[int]) -> tuple[int, ...]:
+        return tuple(second[port] for port in first if port in second)
+
+    if not second:
+        return [backend]
+    name = backend.revision + upstreams.GRPC
+    endpoints, draining = beside(backend.endpoints), beside(backend.draining)
+    other = dataclasses.replace(
+        backend, revision=name, endpoints=endpoints, draining=draining, http2=True, gate=0
+    )
+    return [backend, other]
 
 
 def name_of(revision: Mapping[str, Any]) -> str:

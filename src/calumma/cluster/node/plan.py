@@ -34,15 +34,19 @@ class World:
 
     ``object`` is the owner as it is stored, None once it is gone. ``programs`` are the supervisor's
     rows by name, ``ready`` the names whose probe succeeds, ``words`` the last words of failed ones.
-    ``programmed`` is the traffic that the gateway has confirmed, by Knative Service; ``scales`` are
-    the autoscaler's decisions by revision, ``gates`` the ports of the open gates by name,
-    ``isvcs`` the InferenceServices of the owner's namespace.
+    ``programmed`` is the traffic that the gateway has confirmed, by Knative Service or, in Standard
+    mode, by route; ``scales`` are the autoscaler's decisions by revision, ``gates`` the ports of
+    the open gates by name, ``isvcs`` the InferenceServices of the owner's namespace. ``services``
+    are Knative's, ``core_services`` Kubernetes'.
     """
 
     owner: owners.Owner
     object: Object | None
     services: Sequence[Object]
     revisions: Sequence[Object]
+    deployments: Sequence[Object]
+    replica_sets: Sequence[Object]
+    core_services: Sequence[Object]
     stored_pods: Sequence[Object]
     programs: Mapping[str, Observed]
     ready: frozenset[str]

@@ -4,7 +4,8 @@
 differs from what should be; once that is done, planning again gives nothing. The owner's controller
 (:mod:`~calumma.cluster.node.controllers`) says which Knative Services there are, Knative's
 (:mod:`calumma.cluster.knative.service`) which revisions those make, and
-:mod:`~calumma.cluster.node.workload` turns revisions into pods.
+:mod:`~calumma.cluster.node.workload` turns revisions into pods. An InferenceService in Standard
+mode has Deployments instead (:mod:`~calumma.cluster.node.standard`).
 :mod:`~calumma.cluster.node.reconcile` gathers the world and acts on the plan.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from calumma.cluster import objects
 from calumma.cluster.knative import service as knative_service
 from calumma.cluster.kserve import vocabulary
-from calumma.cluster.node import client, controllers, endpoints, owners, routing, workload
+from calumma.cluster.node import client, controllers, endpoints, owners, routing, standard, workload
 from calumma.cluster.node.plan import Plan, World, Write
 from calumma.cluster.objects import Object
 
@@ -32,6 +33,9 @@ def plan(world: World) -> Plan:
         _finalizers(world.owner, owner, made, add=False)
         return made
     _finalizers(world.owner, owner, made, add=True)
+    if standard.applies(world, owner):
+        standard.plan(world, made, owner)
+        return made
     actives = workload.actives(world)
     for active in actives:
         workload.plan_pods(world, made, active)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from calumma.cluster import conditions
+from calumma.cluster import conditions, objects
 from calumma.cluster.knative import revision as knative
 from calumma.cluster.kserve import vocabulary
 from calumma.cluster.node import pods
@@ -100,6 +100,20 @@ def status(pod: pods.Pod, seen: Seen, stored: Mapping[str, Any], now: str) -> Ob
         found["initContainerStatuses"] = [
             _container(pod, name, "kserve/storage-initializer:latest", seen)
         ]
+    return found
+
+
+def complaints(status: Mapping[str, Any]) -> dict[str, str]:
+    """What the containers that failed said, by their names."""
+    found = {}
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for each in status.get(kind, ()):
+            state = each["state"]
+            ended = state.get("terminated") or objects.dig(each, "lastState", "terminated")
+            if ended and ended["exitCode"]:
+                found[each["name"]] = ended.get("message") or f"exit code {ended['exitCode']}"
+            elif objects.dig(state, "waiting", "message") and not ended:
+                found[each["name"]] = state["waiting"]["message"]
     return found
 
 

@@ -10,13 +10,14 @@ import base64
 import dataclasses
 import hashlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from calumma import errors
 from calumma.cluster import layout, objects
+from calumma.cluster.apps import replicaset
 from calumma.cluster.knative import autoscaling
 from calumma.cluster.knative import revision as knative
 from calumma.cluster.kserve import configuration, injection, vocabulary
@@ -45,7 +46,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Pod:
-    """One pod of a revision, as it is planned with KServe's settings."""
+    """One pod of a revision or a ReplicaSet, as it is planned with KServe's settings."""
 
     revision: Object
     name: str
@@ -57,6 +58,13 @@ class Pod:
         return objects.namespace(self.revision)
 
     @property
+    def backend(self) -> str:
+        """What the gateway knows it by: its revision, or the Deployment of its ReplicaSet."""
+        if self.revision["kind"] == knative.KIND:
+            return objects.name(self.revision)
+        return str(self.revision["metadata"]["ownerReferences"][0]["name"])
+
+    @property
     def containers(self) -> Sequence[Object]:
         """The containers of its template, and KServe's agent where it has one."""
         return injection.with_agent(self.name, self.revision, self.settings)
@@ -64,21 +72,34 @@ class Pod:
     @property
     def entrance(self) -> str:
         """The name of the container that takes requests: the agent where there is one."""
+        return str((self.agent or self.component)["name"])
+
+    @property
+    def agent(self) -> Object | None:
+        """KServe's agent in front of the component, where there is one."""
         last = self.containers[-1]
-        found = last if last["name"] == injection.AGENT else self.component
-        return str(found["name"])
+        return last if last["name"] == injection.AGENT else None
 
     @property
     def component(self) -> Object:
-        """The container that answers requests."""
+        """The container that answers requests; behind a Service, a collocated transformer."""
+        if self.revision["kind"] != knative.KIND:
+            for each in self.containers:
+                if each["name"] == vocabulary.TRANSFORMER_CONTAINER:
+                    return each
         return injection.component_of(self.containers)
 
     @property
     def http2(self) -> bool:
-        """Whether these containers speak h2c, as a port named ``h2c`` says."""
-        return any(
-            port.get("name") == "h2c" for each in self.containers for port in each.get("ports", [])
-        )
+        """Whether that container speaks h2c, as the name of its first port says."""
+        ports = self.component.get("ports") or []
+        return bool(ports) and container.is_grpc(ports[0])
+
+    @property
+    def grpc_too(self) -> bool:
+        """Whether that container takes requests at a gRPC port beside its first one."""
+        ports = self.component.get("ports") or []
+        return self.agent is None and not self.http2 and any(map(container.is_grpc, ports))
 
     @property
     def storage_uri(self) -> str | None:
@@ -96,7 +117,7 @@ def of(revision: Object, replicas: int, settings: configuration.Configuration) -
     One that asks for too many has one pod, which fails.
     """
     count = min(replicas, MOST) if _asked(revision) <= MOST else 1
-    return [Pod(revision, name(revision, index), settings) for index in range(count)]
+    return numbered(revision, range(count), settings)
 
 
 def _asked(revision: Mapping[str, Any]) -> int:
@@ -104,8 +125,21 @@ def _asked(revision: Mapping[str, Any]) -> int:
     return max(initially(revision), autoscaling.least(revision))
 
 
+def numbered(
+    revision: Object, numbers: Iterable[int], settings: configuration.Configuration
+) -> list[Pod]:
+    """The pods of a revision with these numbers, with KServe's settings."""
+    return [Pod(revision, name(revision, number), settings) for number in numbers]
+
+
 def name(revision: Mapping[str, Any], index: int) -> str:
-    """``<revision>-deployment-<template>-<pod>``, the last part from the revision's identity."""
+    """A pod's name, its last part from the revision's identity.
+
+    ``<replica set>-<pod>`` or, for Knative, ``<revision>-deployment-<template>-<pod>``.
+    """
+    if revision["kind"] != knative.KIND:
+        identity = f"{objects.dig(revision, 'metadata', 'uid', default='')}/{index}"
+        return f"{objects.name(revision)}-{replicaset.digest(identity, 5)}"
     identity = f"{objects.dig(revision, 'metadata', 'uid', default='')}/{index}"
     digest = hashlib.sha256(identity.encode()).digest()
     letters = base64.b32encode(digest).decode().lower()
@@ -169,11 +203,10 @@ def programs(
 
 def manifest(pod: Pod) -> Object:
     """The Pod object, without its status."""
-    labels = {
-        **objects.labels_of(pod.revision),
-        knative.REVISION_LABEL: objects.name(pod.revision),
-        "app": objects.name(pod.revision),
-    }
+    labels = objects.labels_of(pod.revision)
+    if pod.revision["kind"] == knative.KIND:
+        revision = objects.name(pod.revision)
+        labels |= {knative.REVISION_LABEL: revision, "app": revision}
     spec: Object = {
         "nodeName": NODE,
         "restartPolicy": "Always",
@@ -250,7 +283,6 @@ def _container(
     others: Sequence[Wanted],
 ) -> Wanted:
     """The program of one container; ``others`` are those of the containers before it."""
-    revision_name = objects.name(pod.revision)
     service = objects.labels_of(pod.revision).get(knative.SERVICE_LABEL, "")
     place = container.Place(
         pod=machine_wide_name(machine.home, pod.namespace, pod.name),
@@ -261,11 +293,13 @@ def _container(
         ports=own,
         address_of=machine.address_of,
     )
-    cluster = {
-        "K_SERVICE": service,
-        "K_CONFIGURATION": service,
-        "K_REVISION": revision_name,
-    }
+    cluster = {}
+    if pod.revision["kind"] == knative.KIND:
+        cluster = {
+            "K_SERVICE": service,
+            "K_CONFIGURATION": service,
+            "K_REVISION": objects.name(pod.revision),
+        }
     if match.kind == "agent":
         component = _ports_of(pod, pod.component["name"], others)
         gateway = machine.settings.gateway
@@ -288,6 +322,7 @@ def _container(
             "ports": vars(own),
             "endpoint": endpoint,
             "http2": pod.http2,
+            "grpc": _second(pod, each, match, own),
             "probe": _probe(each, match, own, endpoint),
             "metrics": _metrics_port(match, own),
         },
@@ -310,7 +345,7 @@ def _notes(pod: Pod, container_name: str) -> dict[str, Any]:
     """By which a program is found again: whose it is."""
     return {
         **owners.notes(pod.revision),
-        "revision": objects.name(pod.revision),
+        "revision": pod.backend,
         "pod": pod.name,
         "container": container_name,
     }
@@ -343,6 +378,14 @@ def _endpoint(
     if each["name"] != pod.entrance:
         return None
     return own.grpc if pod.http2 and match.kind != "plain" else own.http
+
+
+def _second(
+    pod: Pod, each: Mapping[str, Any], match: images.Match, own: container.Ports
+) -> int | None:
+    """The gRPC port beside the one that takes requests, where there are both."""
+    taken = pod.grpc_too and each["name"] == pod.entrance and match.kind != "plain"
+    return own.grpc if taken else None
 
 
 def _metrics_port(match: images.Match, own: container.Ports) -> int | None:

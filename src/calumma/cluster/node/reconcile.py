@@ -16,6 +16,7 @@ import httpx
 
 from calumma import errors
 from calumma.cluster import layout, objects
+from calumma.cluster.apps import replicaset
 from calumma.cluster.kserve import configuration, controller, runtimes, vocabulary
 from calumma.cluster.node import (
     activation,
@@ -55,6 +56,9 @@ class Caches:
     graphs: Cache
     services: Cache
     revisions: Cache
+    deployments: Cache
+    replica_sets: Cache
+    core_services: Cache
     pods: Cache
     runtimes: Cache
     cluster_runtimes: Cache
@@ -112,19 +116,27 @@ class Reconciler:
         caches = self.caches
         stored = caches.owner(owner)
         rows = self.programs.of(owner)
-        services = [each for each in caches.services if owners.owner_of(each) == owner]
-        revisions = [each for each in caches.revisions if owners.owner_of(each) == owner]
+
+        def own(cache: Cache) -> list[Object]:
+            return [each for each in cache if owners.owner_of(each) == owner]
+
+        services, revisions, sets = map(
+            own, (caches.services, caches.revisions, caches.replica_sets)
+        )
         settings = caches.config_maps.get(configuration.NAMESPACE, configuration.NAME)
         return plan.World(
             owner=owner,
             object=stored,
             services=services,
             revisions=revisions,
-            stored_pods=[each for each in caches.pods if owners.owner_of(each) == owner],
+            deployments=own(caches.deployments),
+            replica_sets=sets,
+            core_services=own(caches.core_services),
+            stored_pods=own(caches.pods),
             programs=rows,
             ready=self.programs.prober.ready,
             words=self.programs.last_words(rows),
-            programmed=self.traffic.programmed(services),
+            programmed=self.traffic.programmed(owner, services),
             scales=self.scaling.decisions(revisions),
             gates=self.activator.ports,
             isvcs=[i for i in caches.isvcs if objects.namespace(i) == owner.namespace],
@@ -137,8 +149,10 @@ class Reconciler:
             machine=pods.Machine(
                 self.home,
                 self.settings,
-                _addresses(caches.services),
-                await self._storage_environment(owner, stored, revisions),
+                _addresses([*caches.services, *caches.core_services]),
+                await self._storage_environment(
+                    owner, stored, [*revisions, *map(replicaset.revision, sets)]
+                ),
             ),
             free_port=self.ports.free,
             now=pod_status.time(time.time()),
@@ -148,7 +162,7 @@ class Reconciler:
         """Do what a plan says; whether to plan again at once."""
         again = False
         for write in made.writes:
-            again |= await self._write(write)
+            again |= await self._write(owner, write)
         for wanted in made.start:
             row = self.programs.of(owner).get(wanted.name)
             if row is None:
@@ -163,7 +177,8 @@ class Reconciler:
         except errors.GatewayNotReady as error:
             log.warning("%s", error)
             self.wake(owner, _LATER)
-        await self._stop(owner, made)
+        else:
+            await self._stop(owner, made)
         self.traffic.set_targets(owner, made.targets)
         for event in made.events:
             await self.tell(owner, event)
@@ -171,7 +186,7 @@ class Reconciler:
             self.wake(owner, made.look_again)
         return again
 
-    async def _write(self, write: plan.Write) -> bool:
+    async def _write(self, owner: owners.Owner, write: plan.Write) -> bool:
         """Send one write; False when it met a newer object or was refused."""
         cache = self.caches.of(write.resource)
         try:
@@ -185,10 +200,25 @@ class Reconciler:
                     objects.name(write.object),
                     error,
                 )
+            elif write.verb == "create":
+                await self._tell_if_taken(owner, write)
             return False
         if cache is not None and stored is not None:
             cache.put(stored)
         return True
+
+    async def _tell_if_taken(self, owner: owners.Owner, write: plan.Write) -> None:
+        """Record why an object cannot be created when another owner has one of that name."""
+        name = objects.name(write.object)
+        cache = self.caches.of(write.resource)
+        present = cache.get(owner.namespace, name) if cache is not None else None
+        other = None if present is None else owners.owner_of(present)
+        if other is not None and other != owner:
+            text = (
+                f'the {write.resource.kind} "{name}" belongs to the {other.kind} "{other.name}"; '
+                "it is made once that one is gone, or under another name"
+            )
+            await self.tell(owner, controller.Event("Warning", "NameTaken", text))
 
     async def _send(self, write: plan.Write) -> Object | None:
         match write.verb:
@@ -254,14 +284,14 @@ class Reconciler:
         for observed in self.programs:
             yield from (observed.wanted.notes.get("ports") or {}).values()
         yield from self.activator.ports.values()
-        for service in self.caches.services:
+        for service in (*self.caches.services, *self.caches.core_services):
             entrance = objects.annotations_of(service).get(routing.ENTRANCE)
             if entrance is not None:
                 yield int(entrance)
 
 
 def _addresses(services: Iterable[Object]) -> Callable[[str], str | None]:
-    """Who answers to a host of the cluster: the loopback entrance of a Knative Service."""
+    """Who answers to a host of the cluster: the loopback entrance of a predictor's Service."""
     known = {}
     for service in services:
         entrance = objects.annotations_of(service).get(routing.ENTRANCE)

@@ -5,6 +5,7 @@ Source of the names: KServe's VirtualService and Knative's Route. Pure.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,6 +97,22 @@ def names(host: str, *, local: bool = False) -> tuple[str, ...]:
     """All names by which ``<service>.<namespace>`` can be asked for; none public if ``local``."""
     domains = [domain for domain in DOMAINS if not (local and domain in PUBLIC_DOMAINS)]
     return tuple(f"{host}.{domain}" if domain else host for domain in domains)
+
+
+def distinct(hosts: Iterable[envoy.Host]) -> tuple[envoy.Host, ...]:
+    """The hosts with each name once: who comes first has it.
+
+    Two owners can mean one name (``a-b`` in ``c`` and ``a`` in ``b-c`` are both ``a-b-c``), and
+    Envoy would take no route at all from a file that says it twice.
+    """
+    taken: set[str] = set()
+    found = []
+    for host in hosts:
+        free = tuple(name for name in host.domains if name not in taken)
+        taken.update(free)
+        if free:
+            found.append(dataclasses.replace(host, domains=free))
+    return tuple(found)
 
 
 def _front(

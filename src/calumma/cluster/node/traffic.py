@@ -15,9 +15,8 @@ import httpx
 from calumma.cluster import objects
 from calumma.cluster.node import gateway, metrics, owners, routing
 from calumma.cluster.node import settings as settings_room
-from calumma.cluster.node.cache import Key
 from calumma.cluster.objects import Object
-from calumma.cluster.programs import envoy, prometheus
+from calumma.cluster.programs import envoy, prometheus, upstreams
 
 
 class Traffic:
@@ -31,21 +30,21 @@ class Traffic:
         self._targets_file = targets_file
         self._parts: dict[owners.Owner, routing.Part] = {}
         self._targets: dict[owners.Owner, list[prometheus.Target]] = {}
-        self._programmed: dict[Key, Sequence[Mapping[str, Any]]] = {}
+        self._programmed: dict[owners.Owner, dict[str, Sequence[Mapping[str, Any]]]] = {}
 
-    def programmed(self, services: Sequence[Object]) -> dict[str, Sequence[Mapping[str, Any]]]:
-        """The confirmed traffic of these Services by name.
+    def programmed(
+        self, owner: owners.Owner, services: Sequence[Object]
+    ) -> dict[str, Sequence[Mapping[str, Any]]]:
+        """The confirmed traffic of an owner, by its Knative Services or its routes.
 
-        What an earlier agent had confirmed is in the Service's status.
+        What an earlier agent had confirmed is in the status of these Knative Services.
         """
-        found = {}
-        for service in services:
-            name = objects.name(service)
-            stored = objects.dig(service, "status", "traffic", default=[])
-            known = self._programmed.get(Key(objects.namespace(service), name), stored)
-            if known:
-                found[name] = known
-        return found
+        stored = {
+            objects.name(each): objects.dig(each, "status", "traffic", default=[])
+            for each in services
+        }
+        known = {**stored, **self._programmed.get(owner, {})}
+        return {name: traffic for name, traffic in known.items() if traffic}
 
     def adopt(self, owner: owners.Owner, part: routing.Part) -> None:
         """Count a part as present without telling Envoy, for an agent that starts."""
@@ -67,11 +66,13 @@ class Traffic:
             self._parts[owner] = part
         await self._gateway.apply(self._whole())
         metrics.set_traffic(weight for part in self._parts.values() for weight in part.weights)
+        if not part.hosts and not traffic:
+            self._programmed.pop(owner, None)
         changed = False
         for name, confirmed in traffic.items():
-            service = Key(owner.namespace, name)
-            if self._programmed.get(service) != confirmed:
-                self._programmed[service] = list(confirmed)
+            known = self._programmed.setdefault(owner, {})
+            if known.get(name) != confirmed:
+                known[name] = list(confirmed)
                 changed = True
         return changed
 
@@ -84,9 +85,19 @@ class Traffic:
         if any(_takes(part, backend, port) for part in parts):
             return False
         try:
+            grpc = backend + upstreams.GRPC
             if any(_leads_to(part, backend) for part in parts):
-                return await self._gateway.active_at(backend, port) == 0
-            return await self._gateway.active_requests(backend) == 0
+                beside = {
+                    each
+                    for part in parts
+                    for found in part.backends
+                    if found.name == grpc
+                    for each in found.draining
+                }
+                pairs = [(backend, port), *((grpc, each) for each in beside)]
+                return not any([await self._gateway.active_at(*pair) for pair in pairs])
+            names = (backend, grpc)
+            return not any([await self._gateway.active_requests(name) for name in names])
         except httpx.HTTPError:
             return True
 
@@ -99,17 +110,12 @@ class Traffic:
         gateway.write(self._targets_file, prometheus.targets(everything))
 
     def _whole(self) -> envoy.Gateway:
-        """The gateway. Envoy would refuse all routes if two owners had a host: one of them has."""
         parts = [self._parts[owner] for owner in sorted(self._parts)]
-        hosts: dict[str, envoy.Host] = {}
-        for part in parts:
-            for host in part.hosts:
-                hosts.setdefault(host.name, host)
         return envoy.Gateway(
             self._settings.gateway_port,
             self._settings.address,
             self._settings.statistics_port,
-            tuple(hosts.values()),
+            routing.distinct(host for part in parts for host in part.hosts),
             tuple(entrance for part in parts for entrance in part.entrances),
             tuple(backend for part in parts for backend in part.backends),
         )

@@ -32,7 +32,24 @@ class Active:
 
 def actives(world: World) -> list[Active]:
     """The revisions that must have pods, with their pods and programs."""
-    return [_active(world, revision) for revision in _needed(world)]
+    found = []
+    for revision in _needed(world):
+        count = pods.replicas(revision, world.scales.get(objects.name(revision)))
+        found.append(active(world, revision, pods.of(revision, count, world.settings)))
+    return found
+
+
+def active(world: World, revision: Object, planned: list[pods.Pod]) -> Active:
+    """The pods of a revision, their programs, and why there are none if that is so."""
+    seen, wanted = [], []
+    for pod in planned:
+        refusal = None
+        try:
+            wanted += pods.programs(pod, world.machine, world.programs, world.free_port)
+        except errors.ConfigurationError as error:
+            refusal = str(error)
+        seen.append(pod_status.Seen(world.programs, world.ready, world.words, refusal))
+    return Active(revision, planned, seen, wanted)
 
 
 def of_service(revisions: Sequence[Object], service: Object) -> list[Object]:
@@ -134,21 +151,6 @@ def _needed(world: World) -> list[Object]:
             names.add(objects.name(newest))
         names.add(objects.dig(service, "status", "latestReadyRevisionName", default=""))
     return [each for each in world.revisions if objects.name(each) in names]
-
-
-def _active(world: World, revision: Object) -> Active:
-    """The pods of a revision, their programs, and why there are none if that is so."""
-    count = pods.replicas(revision, world.scales.get(objects.name(revision)))
-    planned = pods.of(revision, count, world.settings)
-    seen, wanted = [], []
-    for pod in planned:
-        refusal = None
-        try:
-            wanted += pods.programs(pod, world.machine, world.programs, world.free_port)
-        except errors.ConfigurationError as error:
-            refusal = str(error)
-        seen.append(pod_status.Seen(world.programs, world.ready, world.words, refusal))
-    return Active(revision, planned, seen, wanted)
 
 
 def _failure_events(before: Object, after: Object) -> list[controller.Event]:

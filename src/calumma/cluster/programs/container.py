@@ -86,6 +86,11 @@ def program(
     return programs.Program((*command, *given), own, match.directory)
 
 
+def is_grpc(port: Mapping[str, Any]) -> bool:
+    """Whether a port speaks h2c, by its name as KServe reads it."""
+    return any(word in (port.get("name") or "") for word in ("grpc", "h2c"))
+
+
 def inherited() -> dict[str, str]:
     """The part of our own environment that programs get, with this Python first on the path."""
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
@@ -115,8 +120,8 @@ def _translated(word: str, place: Place) -> str:
 
 
 def _has_grpc_port(container: Mapping[str, Any]) -> bool:
-    """Whether a container declares gRPC as the gateway's way to it, by a port named ``h2c``."""
-    return any(port.get("name") == "h2c" for port in container.get("ports") or [])
+    """Whether a container declares gRPC as the gateway's way to it, by the name of a port."""
+    return any(map(is_grpc, container.get("ports") or []))
 
 
 def _kserve_arguments(given: list[str], place: Place, *, grpc: bool) -> list[str]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,12 +45,14 @@ Bounded, because the request may be what killed the pod."""
 class Split:
     """Where a component's requests go: ``(backend name, weight)``, and what each answer says.
 
-    ``timeout`` is in seconds.
+    ``timeout`` is in seconds. With ``grpc`` each backend has another one for its gRPC port
+    (:data:`upstreams.GRPC`), where inference by gRPC goes.
     """
 
     component: str
     shares: tuple[tuple[str, int], ...]
     timeout: float
+    grpc: bool = False
 
 
 @dataclass(frozen=True)
@@ -298,17 +300,29 @@ def _gateway_routes(hosts: Iterable[Host]) -> Resource:
 
 
 def _virtual_host(host: Host) -> Resource:
-    route = _route(host.split)
-    if host.authority:
-        route["route"]["host_rewrite_literal"] = host.authority
-    if host.headers:
-        route["request_headers_to_add"] = [_set(*header) for header in host.headers.items()]
-    return {"name": host.name, "domains": list(host.domains), "routes": [route]}
+    routes = _split_routes(host.split)
+    for route in routes:
+        if host.authority:
+            route["route"]["host_rewrite_literal"] = host.authority
+        if host.headers:
+            route["request_headers_to_add"] = [_set(*header) for header in host.headers.items()]
+    return {"name": host.name, "domains": list(host.domains), "routes": routes}
 
 
 def _entrance_routes(entrance: Entrance) -> Resource:
-    host = {"name": entrance.name, "domains": ["*"], "routes": [_route(entrance.split)]}
+    host = {"name": entrance.name, "domains": ["*"], "routes": _split_routes(entrance.split)}
     return {"name": entrance.name, "virtual_hosts": [host]}
+
+
+def _split_routes(split: Split) -> list[Resource]:
+    """The routes of a split: gRPC inference first where it has a port of its own, as in KServe."""
+    plain = _route(split)
+    if not split.grpc:
+        return [plain]
+    shares = tuple((f"{name}{upstreams.GRPC}", weight) for name, weight in split.shares)
+    kind = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    match = {"prefix": "/inference.GRPCInferenceService/", "headers": [kind]}
+    return [{**_route(replace(split, shares=shares)), "match": match}, plain]
 
 
 def _route(split: Split) -> Resource:
@@ -317,7 +331,7 @@ def _route(split: Split) -> Resource:
         {
             "name": name,
             "weight": weight,
-            "response_headers_to_add": [_set(header, name.rsplit("/", 1)[1])],
+            "response_headers_to_add": [_set(header, _revision(name))],
         }
         for name, weight in split.shares
     ]
@@ -340,6 +354,10 @@ def _route(split: Split) -> Resource:
             },
         },
     }
+
+
+def _revision(backend: str) -> str:
+    return backend.rsplit("/", 1)[1].removesuffix(upstreams.GRPC)
 
 
 def _set(name: str, value: str) -> Resource:

@@ -15,6 +15,9 @@ Resource = dict[str, Any]
 
 API = "type.googleapis.com/envoy"
 
+GRPC = "+grpc"
+"""What a backend's name ends in that is the gRPC port beside another backend's HTTP port."""
+
 _ANY_POD_WILL_DO = 100_000
 """In percent: one ready pod of many takes everything before the gate takes a part of it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -32,6 +33,7 @@ class Server:
 
     def __init__(self, name: str, delay: float = 0.0) -> None:
         self.name, self.delay, self.requests = name, delay, 0
+        self.asked = asyncio.Event()
 
     async def __aenter__(self) -> Server:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
@@ -45,6 +47,7 @@ class Server:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while head := await reader.readuntil(b"\r\n\r\n"):
                 self.requests += 1
+                self.asked.set()
                 self.head = head.decode()
                 await asyncio.sleep(self.delay)
                 body = self.name.encode()
@@ -168,6 +171,25 @@ async def test_active_requests_tell_when_a_backend_is_drained(running: Running) 
         assert (await request).status_code == 200
         assert await running.gateway.active_requests(name) == 0
         assert await running.gateway.active_requests("no/such/back/end") == 0
+
+
+async def test_a_draining_pod_finishes_what_it_has_and_gets_nothing_new(running: Running) -> None:
+    async with Server("stays") as one, Server("leaves", 0.5) as two:
+        described = running.describe((two, 100))
+        (backend,) = described.backends
+        await running.gateway.apply(described)
+        under_way = asyncio.create_task(running.get())
+        await two.asked.wait()
+        changed = dataclasses.replace(backend, endpoints=(one.port,), draining=(two.port,))
+        await running.gateway.apply(dataclasses.replace(described, backends=(changed,)))
+        assert {(await running.get()).text for _ in range(20)} == {"stays"}
+        assert await running.gateway.active_at(backend.name, two.port) == 1
+        assert (await under_way).text == "leaves"
+        assert await running.gateway.active_at(backend.name, two.port) == 0
+        alone = dataclasses.replace(backend, endpoints=(), draining=(two.port,))
+        await running.gateway.apply(dataclasses.replace(described, backends=(alone,)))
+        assert (await running.get()).status_code == 503
+        assert two.requests == 1
 
 
 async def test_h2c_on_the_same_port(running: Running) -> None:

@@ -284,4 +284,4 @@ def test_who_may_write_what() -> None:
         f"{plural}.serving.knative.dev"
         for plural in ("services", "revisions", "routes", "configurations")
     }
-    assert written == {"pods"} | knative
+    assert written == {"pods", "services", "deployments.apps", "replicasets.apps"} | knative

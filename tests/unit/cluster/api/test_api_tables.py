@@ -175,6 +175,43 @@ def test_the_cells_of_a_pod_that_initializes(
     assert pod(waiting, **begun, conditions=done)[2] == "PodInitializing"
 
 
+def test_the_cells_of_a_deployment_its_replica_sets_and_its_service() -> None:
+    made = {"name": "a", "creationTimestamp": "2026-11-21T09:59:00Z"}
+    containers = [{"name": "c", "image": "i"}]
+    spec = {
+        "replicas": 3,
+        "selector": {"matchLabels": {"app": "isvc.a"}},
+        "template": {"spec": {"containers": containers}},
+    }
+    wide = ["c", "i", "app=isvc.a"]
+    deployment = {
+        "metadata": made,
+        "spec": spec,
+        "status": {"readyReplicas": 2, "updatedReplicas": 1, "availableReplicas": 2, "replicas": 4},
+    }
+    rows = {
+        "deployments": (deployment, ["a", "2/3", 1, 2, "60s", *wide]),
+        "replicasets": (deployment, ["a", 3, 4, 2, "60s", *wide]),
+    }
+    for plural, (obj, expected) in rows.items():
+        resource = kinds.CATALOG.at("apis/apps/v1", plural)
+        assert resource is not None
+        assert cells(resource, obj) == expected
+    service = kinds.CATALOG.at("api/v1", "services")
+    assert service is not None
+    ports = [{"port": 80, "protocol": "TCP"}, {"port": 9000}]
+    described = {"type": "ClusterIP", "clusterIP": "None", "ports": ports, "selector": {"b": "c"}}
+    assert cells(service, {"metadata": made, "spec": described}) == [
+        "a",
+        "ClusterIP",
+        "None",
+        "<none>",
+        "80/TCP,9000/TCP",
+        "60s",
+        "b=c",
+    ]
+
+
 def test_the_cells_of_an_event() -> None:
     event = {
         "metadata": {"name": "e"},

@@ -20,6 +20,7 @@ def notes(tmp_path: Path, image: str, *names: str, **more: Any) -> Any:
     ports = [{"name": name, "containerPort": 9000} for name in names]
     main = {"name": vocabulary.MAIN_CONTAINER, "image": image, "ports": ports, **more}
     revision = {
+        "kind": "Revision",
         "metadata": {"name": "m-predictor-00001", "namespace": "default", "uid": "u"},
         "spec": {"containers": [main]},
     }

@@ -70,6 +70,27 @@ def test_a_restarted_pod_changes_its_own_endpoints_alone() -> None:
     assert before.endpoints[1] != after.endpoints[1]
 
 
+def test_grpc_inference_has_a_way_of_its_own_where_there_is_a_port_for_it() -> None:
+    split = dataclasses.replace(SPLIT, grpc=True)
+    changed = dataclasses.replace(
+        GATEWAY, hosts=(dataclasses.replace(GATEWAY.hosts[0], split=split),)
+    )
+    made = envoy.files(changed, DIRECTORY).routes[0].content
+    first, second = made["resources"][0]["virtual_hosts"][0]["routes"]
+    assert first["match"]["prefix"] == "/inference.GRPCInferenceService/"
+    assert first["match"]["headers"][0]["string_match"] == {"prefix": "application/grpc"}
+    assert second["match"] == {"prefix": "/"}
+    found = [
+        {
+            each["name"]: each["response_headers_to_add"][0]["header"]["value"]
+            for each in route["route"]["weighted_clusters"]["clusters"]
+        }
+        for route in (first, second)
+    ]
+    assert found[0] == {f"{each.name}+grpc": each.revision for each in (CANARY, STABLE)}
+    assert found[1] == {each.name: each.revision for each in (CANARY, STABLE)}
+
+
 def test_a_backend_that_speaks_http2() -> None:
     grpc = dataclasses.replace(STABLE, http2=True)
     made = envoy.files(dataclasses.replace(GATEWAY, backends=(grpc,)), DIRECTORY)
