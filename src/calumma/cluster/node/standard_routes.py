@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from calumma.cluster import objects
+from calumma.cluster.knative import route
 from calumma.cluster.kserve import controller, standard
 from calumma.cluster.node import owners, routing
 from calumma.cluster.objects import Object
@@ -34,14 +35,18 @@ def part(
     traffic: Mapping[str, Sequence[Mapping[str, Any]]],
     backends: Iterable[upstreams.Backend],
 ) -> routing.Part:
-    """The part of an InferenceService; ``traffic`` is by route, and what has none has no host."""
+    """The part of an InferenceService; ``traffic`` is by route, and what has none has no host.
+
+    One that its label makes cluster-local has no public hosts.
+    """
     known = {backend.revision: backend for backend in backends}
     namespace = objects.namespace(isvc)
     headers = {"KServe-Isvc-Name": objects.name(isvc), "KServe-Isvc-Namespace": namespace}
     hosts: list[envoy.Host] = []
     weights: list[tuple[str, int]] = []
     splits: dict[str, envoy.Split] = {}
-    asked = controller.components(isvc) if deployments else []
+    local = route.is_local(isvc)
+    asked = controller.components(isvc) if deployments and not local else []
     for component in asked:
         name = standard.route(isvc, component)
         limit = float(objects.dig(isvc, "spec", component, "timeout", default=TIMEOUT))

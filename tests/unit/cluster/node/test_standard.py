@@ -328,6 +328,15 @@ def test_a_grpc_port_beside_the_first_one_is_reached_too(node: Node) -> None:
     assert [each["port"] for each in service["spec"]["ports"]] == [80, 9000]
 
 
+def test_a_cluster_local_service_has_no_public_host(node: Node) -> None:
+    isvc = standard()
+    isvc["metadata"]["labels"] = {"networking.knative.dev/visibility": "cluster-local"}
+    node.apply(isvc)
+    finish(node)
+    assert condition(node, "Ready")[0] == "True"
+    assert [host.name for host in node.part.hosts] == [f"{STABLE}.default"]
+
+
 def test_recreate_ends_the_old_pod_first(node: Node) -> None:
     plan = {"type": "Recreate"}
     node.apply(standard(deploymentStrategy=plan))
