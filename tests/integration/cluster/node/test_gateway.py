@@ -192,6 +192,30 @@ async def test_a_draining_pod_finishes_what_it_has_and_gets_nothing_new(running:
         assert two.requests == 1
 
 
+async def test_grpc_inference_goes_to_the_port_beside_the_first_one(running: Running) -> None:
+    async with Server("rev-1") as one, Server("grpc") as two:
+        described = running.describe((one, 100))
+        (backend,) = described.backends
+        (host,) = described.hosts
+        beside = dataclasses.replace(
+            backend, revision=f"{backend.revision}{upstreams.GRPC}", endpoints=(two.port,)
+        )
+        split = dataclasses.replace(host.split, grpc=True)
+        await running.gateway.apply(
+            dataclasses.replace(
+                described,
+                hosts=(dataclasses.replace(host, split=split),),
+                backends=(backend, beside),
+            )
+        )
+        headers = {"host": host.domains[0], "content-type": "application/grpc+proto"}
+        path = "/inference.GRPCInferenceService/ModelInfer"
+        answer = await running.client.post(path, headers=headers)
+        assert answer.text == "grpc"
+        assert answer.headers["x-calumma-predictor-revision"] == "rev-1"
+        assert (await running.get()).text == "rev-1"
+
+
 async def test_h2c_on_the_same_port(running: Running) -> None:
     async with Server("rev-1") as one:
         await running.gateway.apply(running.describe((one, 100)))
