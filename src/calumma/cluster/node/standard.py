@@ -26,7 +26,6 @@ from calumma.cluster.node import (
 from calumma.cluster.node.plan import Plan, World, Write
 from calumma.cluster.objects import Object
 
-
 _FURTHEST = 10_000
 """A number that no pod has: they are numbered from 0, and the lowest free one is taken."""
 
