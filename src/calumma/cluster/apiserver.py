@@ -97,6 +97,7 @@ def _kserve_admission(store: Store) -> Admission:
 def _beginning() -> list[Object]:
     """The objects that a cluster begins with."""
     manifests = [bootstrap.namespace(name) for name in bootstrap.NAMESPACES]
+    manifests.append(bootstrap.kubernetes())
     with _BUNDLE.open() as file:
         manifests += [each for each in yaml.load_all(file, yaml.CSafeLoader) if each]
     return manifests
