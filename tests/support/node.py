@@ -10,7 +10,7 @@ from typing import Any
 
 from calumma.cluster import layout, objects
 from calumma.cluster.kserve import admission, configuration, controller, runtimes, vocabulary
-from calumma.cluster.node import client, gates, owners, plan, planning, pods, routing
+from calumma.cluster.node import client, containers, gates, owners, plan, planning, routing
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.record import Ended, Observed
 from calumma.cluster.objects import Object
@@ -103,7 +103,7 @@ class Node:
             runtimes=runtimes.Runtimes(self.runtimes, simulation.bundled("ClusterServingRuntime")),
             storage=simulation.bundled("ClusterStorageContainer"),
             settings=self.settings,
-            machine=pods.Machine(
+            machine=containers.Machine(
                 layout.Home(self.folder),
                 settings_room.Settings(
                     1, 8080, 2, 3, 4, "now", images=images.defaults(self.folder)

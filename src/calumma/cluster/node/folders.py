@@ -10,7 +10,7 @@ from collections.abc import Container
 from pathlib import Path
 
 from calumma.cluster import layout
-from calumma.cluster.node import pods
+from calumma.cluster.node import containers
 from calumma.cluster.node.record import Wanted
 from calumma.cluster.programs import triton
 
@@ -25,7 +25,7 @@ def prepare(wanted: Wanted) -> None:
 def clear(home: layout.Home, namespace: str, pod: str) -> None:
     """Remove a pod's model and the shared memory that a killed Triton left; its logs stay."""
     shutil.rmtree(home.models / namespace / pod, ignore_errors=True)
-    _free(pods.machine_wide_name(home, namespace, pod))
+    _free(containers.machine_wide_name(home, namespace, pod))
 
 
 def forget(home: layout.Home, kept: Container[tuple[str, str]]) -> None:

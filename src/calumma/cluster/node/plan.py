@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from calumma.cluster.kserve import configuration, controller, runtimes
-from calumma.cluster.node import client, gates, owners, pods, routing
+from calumma.cluster.node import client, containers, gates, owners, routing
 from calumma.cluster.node.record import Observed, Wanted
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import prometheus
@@ -58,7 +58,7 @@ class World:
     runtimes: runtimes.Runtimes
     storage: Sequence[Object]
     settings: configuration.Configuration
-    machine: pods.Machine
+    machine: containers.Machine
     free_port: Callable[[], int]
     now: str
 

@@ -21,6 +21,7 @@ from calumma.cluster.kserve import configuration, controller, runtimes, vocabula
 from calumma.cluster.node import (
     activation,
     client,
+    containers,
     credentials,
     events,
     folders,
@@ -29,7 +30,6 @@ from calumma.cluster.node import (
     plan,
     planning,
     pod_status,
-    pods,
     ports,
     routing,
     scaling,
@@ -146,7 +146,7 @@ class Reconciler:
             ),
             storage=list(caches.storage),
             settings=configuration.parse(settings),
-            machine=pods.Machine(
+            machine=containers.Machine(
                 self.home,
                 self.settings,
                 _addresses([*caches.services, *caches.core_services]),

@@ -14,7 +14,7 @@ from calumma import errors
 from calumma.cluster import conditions, objects
 from calumma.cluster.knative import revision as knative
 from calumma.cluster.kserve import controller, vocabulary
-from calumma.cluster.node import client, endpoints, gates, pod_status, pods
+from calumma.cluster.node import client, containers, endpoints, gates, pod_status, pods
 from calumma.cluster.node.plan import Plan, Stop, World, Write
 from calumma.cluster.node.record import Wanted
 from calumma.cluster.objects import Object
@@ -45,7 +45,7 @@ def active(world: World, revision: Object, planned: list[pods.Pod]) -> Active:
     for pod in planned:
         refusal = None
         try:
-            wanted += pods.programs(pod, world.machine, world.programs, world.free_port)
+            wanted += containers.programs(pod, world.machine, world.programs, world.free_port)
         except errors.ConfigurationError as error:
             refusal = str(error)
         seen.append(pod_status.Seen(world.programs, world.ready, world.words, refusal))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from calumma.cluster import layout
-from calumma.cluster.node import folders, pods
+from calumma.cluster.node import containers, folders
 from calumma.cluster.programs import triton
 
 
@@ -17,7 +17,7 @@ def regions(tmp_path: Path) -> Iterator[dict[str, Path]]:
     """Shared memory of two pods of this home and of one of another."""
     home, other = layout.Home(tmp_path), layout.Home(tmp_path / "other")
     names = {
-        name: pods.machine_wide_name(of, "default", name)
+        name: containers.machine_wide_name(of, "default", name)
         for of, name in ((home, "mine"), (home, "sibling"), (other, "stranger"))
     }
     made = {

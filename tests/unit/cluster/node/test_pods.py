@@ -9,7 +9,7 @@ import pytest
 
 from calumma.cluster import layout
 from calumma.cluster.kserve import vocabulary
-from calumma.cluster.node import pods, settings
+from calumma.cluster.node import containers, pods, settings
 from calumma.cluster.programs import images
 
 HTTP, GRPC, METRICS = 20000, 20001, 20002
@@ -29,7 +29,7 @@ def notes(tmp_path: Path, image: str, *names: str, **more: Any) -> Any:
         images.Row("example/plain", "plain", ("serve",), str(tmp_path)),
         *images.defaults(tmp_path),
     )
-    machine = pods.Machine(
+    machine = containers.Machine(
         layout.Home(tmp_path),
         settings.Settings(1, 8080, 2, 3, 4, "now", images=rows),
         lambda _: None,
@@ -37,7 +37,7 @@ def notes(tmp_path: Path, image: str, *names: str, **more: Any) -> Any:
     )
     (pod,) = pods.of(revision, 1, {})
     free = iter((HTTP, GRPC, METRICS))
-    (wanted,) = pods.programs(pod, machine, {}, lambda: next(free))
+    (wanted,) = containers.programs(pod, machine, {}, lambda: next(free))
     return wanted.notes
 
 
