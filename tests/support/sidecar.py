@@ -17,7 +17,7 @@ from typing import NamedTuple
 import aiohttp
 from aiohttp import web
 
-from calumma.sidecar import destination
+from calumma import destination
 from support import pods
 
 LARGEST = 64 << 20

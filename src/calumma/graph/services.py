@@ -1,7 +1,7 @@
 """Asking a graph's services over HTTP, on connections that are kept.
 
-A name of the cluster, such as ``digits.default.svc.cluster.local``, leads to the gateway, which
-routes by Host; any other to where it says. Which request headers a service gets is said by
+A name of the cluster leads to the gateway, which routes by Host, any other to where it says
+(:mod:`calumma.destination`). Which request headers a service gets is said by
 patterns, as in KServe. A step changes nothing in a service, so a request whose kept connection
 turns out to be closed is sent again, once.
 """
@@ -13,11 +13,11 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import aiohttp
-from yarl import URL
 
-from calumma import errors
+from calumma import destination, errors
 from calumma.graph import evaluation
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,6 @@ Headers = Iterable[tuple[bytes, bytes]]
 """A request's headers as ASGI has them: names in small letters."""
 
 JSON = "application/json"
-_CLUSTER = (".svc.cluster.local", ".svc")
 _NEVER = frozenset(
     {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding"}
 )
@@ -72,51 +71,59 @@ class Services:
         self, session: aiohttp.ClientSession, gateway: str, namespace: str, patience: float | None
     ) -> None:
         self._session = session
-        self._gateway = URL(f"http://{gateway}")
+        self._gateway = gateway
         self._namespace = namespace
         self._patience = patience
 
     async def ask(self, url: str, body: bytes, headers: list[tuple[str, str]]) -> evaluation.Answer:
         """What a service answers; raises GraphFailed when it gives no answer."""
         try:
-            target, host = self.target(url)
-            sent = [*headers, ("Host", host)] if host else headers
             async with asyncio.timeout(self._patience):
-                try:
-                    return await self._post(target, body, sent)
-                except aiohttp.ServerDisconnectedError:
-                    return await self._post(target, body, sent)
+                return await self._first(
+                    destination.attempts(url, self._namespace, self._gateway), body, headers
+                )
         except TimeoutError as error:
             within = f"{self._patience} s, routerTimeouts.serviceClient"
             raise errors.GraphFailed(f'Post "{url}": no answer within {within}') from error
         except (aiohttp.ClientError, ValueError) as error:
             raise errors.GraphFailed(f'Post "{url}": {error}') from error
 
-    def target(self, url: str) -> tuple[URL, str]:
-        """Where to send a request for an URL, and the Host to ask for, empty for the URL's own.
-
-        As in a pod, a name without a dot is a service of the graph's namespace, and one of two
-        labels of which the second is that namespace as well. Names below ``localhost`` are this
-        machine, whatever the resolver says.
-        """
-        asked = URL(url)
-        host = asked.host or ""
-        if host.endswith(".localhost"):
-            return asked.with_host("127.0.0.1"), asked.authority
-        if "." not in host and host not in ("", "localhost") and ":" not in host:
-            host = f"{host}.{self._namespace}"
-        own = host.endswith(f".{self._namespace}") and host.count(".") == 1
-        if not own and not host.endswith(_CLUSTER):
-            return asked, ""
-        return self._gateway.join(asked.relative()), host
+    async def _first(
+        self,
+        attempts: Sequence[destination.Attempt],
+        body: bytes,
+        headers: list[tuple[str, str]],
+    ) -> evaluation.Answer:
+        """The answer of the first attempt whose host somebody knows, else of the last one."""
+        *others, last = attempts
+        for attempt in others:
+            reply = await self._post(attempt, body, headers)
+            if reply.known:
+                return reply.answer
+        return (await self._post(last, body, headers)).answer
 
     async def _post(
-        self, target: URL, body: bytes, headers: list[tuple[str, str]]
-    ) -> evaluation.Answer:
-        async with self._session.post(target, data=body, headers=headers) as response:
+        self, attempt: destination.Attempt, body: bytes, headers: list[tuple[str, str]]
+    ) -> _Reply:
+        sent = [*headers, ("Host", attempt.host)] if attempt.host else headers
+        try:
+            return await self._send(attempt.url, body, sent)
+        except aiohttp.ServerDisconnectedError:
+            return await self._send(attempt.url, body, sent)
+
+    async def _send(self, url: str, body: bytes, headers: list[tuple[str, str]]) -> _Reply:
+        async with self._session.post(url, data=body, headers=headers) as response:
             content = await response.read()
             is_json = response.content_type == JSON
-            return evaluation.Answer(response.status, content, is_json)
+            answer = evaluation.Answer(response.status, content, is_json)
+            return _Reply(answer, destination.UNKNOWN not in response.headers)
+
+
+class _Reply(NamedTuple):
+    """What came back, and whether its host was known to who sent it."""
+
+    answer: evaluation.Answer
+    known: bool
 
 
 @asynccontextmanager

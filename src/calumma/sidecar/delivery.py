@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from calumma.sidecar import destination, events, options, proxy
+from calumma import destination
+from calumma.sidecar import events, options, proxy
 
 log = logging.getLogger(__name__)
 

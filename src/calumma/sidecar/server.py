@@ -8,7 +8,8 @@ import signal
 
 import uvicorn
 
-from calumma.sidecar import asgi, batches, batching, delivery, destination, health, proxy, recording
+from calumma import destination
+from calumma.sidecar import asgi, batches, batching, delivery, health, proxy, recording
 from calumma.sidecar import options as options_room
 
 log = logging.getLogger(__name__)

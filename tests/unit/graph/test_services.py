@@ -1,45 +1,10 @@
-"""Where a step's URL leads, and which headers go with it."""
+"""Which of a request's headers go on to a step."""
 
 from __future__ import annotations
 
-import aiohttp
 import pytest
-from yarl import URL
 
 from calumma.graph import services
-
-PATH = "/v1/models/digits:predict"
-
-
-@pytest.mark.parametrize(
-    ("url", "target", "host"),
-    [
-        (
-            f"http://digits.default.svc.cluster.local{PATH}",
-            f"http://10.0.0.1:8080{PATH}",
-            "digits.default.svc.cluster.local",
-        ),
-        (f"http://digits.other.svc:80{PATH}", f"http://10.0.0.1:8080{PATH}", "digits.other.svc"),
-        (f"https://digits.default.svc{PATH}", f"http://10.0.0.1:8080{PATH}", "digits.default.svc"),
-        (f"http://digits.default{PATH}?a=1", f"http://10.0.0.1:8080{PATH}?a=1", "digits.default"),
-        (f"http://digits{PATH}", f"http://10.0.0.1:8080{PATH}", "digits.default"),
-        ("http://digits", "http://10.0.0.1:8080/", "digits.default"),
-        (
-            f"http://digits.default.localhost:9000{PATH}",
-            f"http://127.0.0.1:9000{PATH}",
-            "digits.default.localhost:9000",
-        ),
-        ("http://example.com/a", "http://example.com/a", ""),
-        ("https://models.example.com/a", "https://models.example.com/a", ""),
-        ("http://localhost:9000/a", "http://localhost:9000/a", ""),
-        ("http://127.0.0.1:9000/a", "http://127.0.0.1:9000/a", ""),
-        ("http://[::1]:9000/a", "http://[::1]:9000/a", ""),
-    ],
-)
-async def test_names_of_the_cluster_lead_to_the_gateway(url: str, target: str, host: str) -> None:
-    async with aiohttp.ClientSession() as session:
-        found = services.Services(session, "10.0.0.1:8080", "default", None)
-        assert found.target(url) == (URL(target), host)
 
 
 def passed(patterns: list[str], **headers: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Where events go: a host of this cluster through its gateway, any other as it is. Pure.
+"""Where a pod's request for a URL goes: a host of this cluster through its gateway, else out. Pure.
 
 A pod of a real cluster finds ``http://message-dumper.default`` by its DNS, which tries the cluster
 before the world. Here the gateway knows the cluster's hosts by their name, and says so when it does

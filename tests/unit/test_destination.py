@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from calumma import destination
 from calumma.cluster.programs import envoy
-from calumma.sidecar import destination
 
 GATEWAY = "127.0.0.1:8080"
 
