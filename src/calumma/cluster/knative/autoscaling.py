@@ -51,7 +51,7 @@ class Spec:
     """What one revision asks of the autoscaler.
 
     ``target`` is the load that one pod is meant to have: requests at a time, or per second for the
-    metric ``rps``. ``most`` is 0 without an upper bound. Times are in seconds.
+    metric ``rps``. Times are in seconds.
     """
 
     metric: Literal["concurrency", "rps"]
@@ -69,12 +69,14 @@ class Spec:
 
     def bounded(self, count: int) -> int:
         """A number of pods within the bounds."""
-        at_least = max(count, self.least)
-        return min(at_least, self.most) if self.most else at_least
+        return min(max(count, self.least), self.most)
 
 
-def spec(revision: Mapping[str, Any], config_map: Mapping[str, Any] | None) -> Spec:
+def spec(revision: Mapping[str, Any], config_map: Mapping[str, Any] | None, room: int) -> Spec:
     """The spec from a revision's annotations and Knative's ConfigMap ``config-autoscaler``.
+
+    Without ``maxReplicas`` there are at most ``room`` pods, unless more are the least: on a node of
+    this size the others would stay Pending.
 
     Raises ConfigurationError for a value that cannot be read, naming it and its place.
     """
@@ -99,7 +101,7 @@ def spec(revision: Mapping[str, Any], config_map: Mapping[str, Any] | None) -> S
         metric=metric,
         target=max(_LOWEST_TARGET, total * fraction),
         least=least,
-        most=int(found.number("max-scale", "max-scale")),
+        most=int(found.number("max-scale", "max-scale")) or max(least, room),
         activation=int(found.optional("activation-scale") or 1),
         window=window,
         panic_window=max(1.0, window * panic / 100),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -70,6 +71,7 @@ class Agent:
             lambda: self._caches.revisions,
             lambda: self._caches.config_maps.get(autoscaling.NAMESPACE, autoscaling.NAME),
             self._look_at_owner,
+            len(os.sched_getaffinity(0)),
         )
         self._activator = activation.Client(home.activator_socket, self._scaling.demand)
         self._reconciler = reconcile.Reconciler(

@@ -34,7 +34,8 @@ class Scaling:
     """Decisions for all revisions that are ready.
 
     ``revisions`` gives their objects as they are now, ``settings`` Knative's ConfigMap for the
-    autoscaler, ``changed`` is called with a revision whose number of pods should be another one.
+    autoscaler, ``changed`` is called with a revision whose number of pods should be another one,
+    ``room`` is how many pods one without ``maxReplicas`` may have.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class Scaling:
         revisions: Callable[[], Iterable[Object]],
         settings: Callable[[], Mapping[str, Any] | None],
         changed: Callable[[Object], None],
+        room: int,
     ) -> None:
+        self._room = room
         self._gateway = control
         self._revisions = revisions
         self._settings = settings
@@ -132,7 +135,7 @@ class Scaling:
     def _spec(self, revision: Object) -> autoscaling.Spec | None:
         name = endpoints.name_of(revision)
         try:
-            spec = autoscaling.spec(revision, self._settings())
+            spec = autoscaling.spec(revision, self._settings(), self._room)
         except errors.ConfigurationError as error:
             if self._complaints.get(name) != str(error):
                 log.warning("%s is not scaled: %s", name, error)

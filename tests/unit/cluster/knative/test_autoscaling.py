@@ -12,6 +12,7 @@ from calumma.cluster.knative import autoscaling
 from calumma.cluster.knative.autoscaling import Autoscaler, Load, Spec
 
 GROUP = autoscaling.GROUP
+ROOM = 20
 
 
 def revision(concurrency: int | None = None, **annotations: str) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def revision(concurrency: int | None = None, **annotations: str) -> dict[str, An
 
 
 def spec(concurrency: int | None = None, **annotations: str) -> Spec:
-    return autoscaling.spec(revision(concurrency, **annotations), None)
+    return autoscaling.spec(revision(concurrency, **annotations), None, ROOM)
 
 
 @pytest.mark.parametrize(
@@ -49,9 +50,9 @@ def test_windows_are_knatives_unless_the_revision_says_otherwise() -> None:
 
 def test_the_config_map_is_between_the_defaults_and_the_annotations() -> None:
     settings = {"data": {"stable-window": "30s", "enable-scale-to-zero": "false", "_example": "x"}}
-    made = autoscaling.spec(revision(), settings)
+    made = autoscaling.spec(revision(), settings, ROOM)
     assert (made.window, made.least) == (30.0, 1)
-    assert autoscaling.spec(revision(window="10s"), settings).window == 10.0
+    assert autoscaling.spec(revision(window="10s"), settings, ROOM).window == 10.0
 
 
 @pytest.mark.parametrize(
@@ -64,15 +65,15 @@ def test_the_config_map_is_between_the_defaults_and_the_annotations() -> None:
 )
 def test_what_cannot_be_read_is_named(made: dict[str, Any], message: str) -> None:
     with pytest.raises(errors.ConfigurationError, match=message):
-        autoscaling.spec(made, None)
+        autoscaling.spec(made, None, ROOM)
     with pytest.raises(errors.ConfigurationError, match="the key stable-window of the ConfigMap"):
-        autoscaling.spec(revision(), {"data": {"stable-window": "1 minute"}})
+        autoscaling.spec(revision(), {"data": {"stable-window": "1 minute"}}, ROOM)
 
 
 def test_processor_and_memory_do_not_scale_to_zero() -> None:
     by_hpa = revision(min_scale="0")
     by_hpa["metadata"]["annotations"][f"{GROUP}/class"] = "hpa.autoscaling.knative.dev"
-    assert autoscaling.spec(by_hpa, None).least == 1
+    assert autoscaling.spec(by_hpa, None, ROOM).least == 1
 
 
 def decisions(
@@ -170,3 +171,9 @@ def test_several_pods_are_kept_until_there_is_a_history() -> None:
 )
 def test_how_many_pods_a_revision_begins_with(made: dict[str, Any], count: int) -> None:
     assert autoscaling.initial(made) == count
+
+
+def test_without_a_most_there_are_as_many_as_the_machine_has_room_for() -> None:
+    assert autoscaling.spec(revision(), None, 2).bounded(50) == 2
+    assert autoscaling.spec(revision(min_scale="3"), None, 2).bounded(50) == 3
+    assert autoscaling.spec(revision(max_scale="9"), None, 2).bounded(50) == 9
