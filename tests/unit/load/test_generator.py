@@ -62,7 +62,7 @@ async def test_saturation_is_reported_and_never_delays_the_intended_times(
     assert service.most_under_way == 4
     found = summary.summarise(outcomes)
     assert found.late >= 20
-    assert 0.2 < found.worst_delay < 0.45
+    assert found.worst_delay > 0.2
     assert "because the generator was busy" in found.sentence
     assert found.offered == pytest.approx(100)
 
