@@ -138,16 +138,17 @@ async def test_an_entrance_has_the_same_split(running: Running) -> None:
 async def test_weights_change_under_load_without_a_lost_request(running: Running) -> None:
     seen: Counter[str] = Counter()
     done = asyncio.Event()
+    answered = asyncio.Semaphore(0)
 
     async def load() -> None:
         while not done.is_set():
             answer = await running.get()
             seen[answer.text if answer.status_code == 200 else str(answer.status_code)] += 1
+            answered.release()
 
     async def further(count: int) -> None:
-        wanted = seen.total() + count
-        while seen.total() < wanted:
-            await asyncio.sleep(0.005)
+        for _ in range(count):
+            await answered.acquire()
 
     async with Server("rev-1", 0.002) as one, Server("rev-2", 0.002) as two:
         await running.gateway.apply(running.describe((one, 100)))
