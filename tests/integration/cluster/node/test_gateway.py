@@ -147,6 +147,8 @@ async def test_weights_change_under_load_without_a_lost_request(running: Running
             answered.release()
 
     async def further(count: int) -> None:
+        nonlocal answered
+        answered = asyncio.Semaphore(0)
         for _ in range(count):
             await answered.acquire()
 
