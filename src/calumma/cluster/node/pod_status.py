@@ -19,8 +19,9 @@ from calumma.cluster.node.record import Observed
 from calumma.cluster.objects import Object
 
 LONGEST_MESSAGE = 2048
-_LONGEST_HOPE = 1.0
-"""Seconds between a container's end and its next start from which on it counts as failing."""
+_LONGEST_HOPE = 5.0
+"""Seconds between a container's end and its next start after which nobody waits for it: by then it
+has failed five times in a row."""
 
 _PYTHON_ERROR = re.compile(
     r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(?P<error>\S.*)"
