@@ -112,8 +112,8 @@ def served(cluster: Cluster) -> Iterator[Cluster]:
     yield cluster
     cluster.kubectl("delete", "isvc", "--all")
     cluster.until("clean", lambda: "pods/" not in cluster.calumma("status").output)
-    everything = "isvc,deploy,rs,svc,pods"
-    cluster.until("no objects", lambda: not cluster.kubectl("get", everything).output)
+    words = ("get", "deploy,rs,svc,pods", "-l", "serving.kserve.io/inferenceservice=digits")
+    cluster.until("no objects", lambda: not cluster.kubectl(*words).output)
 
 
 def test_a_manifest_becomes_a_deployment_that_answers(served: Cluster) -> None:
