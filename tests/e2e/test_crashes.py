@@ -3,7 +3,8 @@
 ``CALUMMA_CRASHES`` says how often (``benchmarks/crashes.py`` asks for 200), ``CALUMMA_SEED`` with
 which seed. Each time: an acknowledged change of the rollout, ``kill -9`` of one program at a random
 moment after it, and then every acknowledged write is there, the service converges to what was asked
-for, no process is left without a parent, and no request failed unless Envoy was what was killed.
+for, no process is left without a parent, and no request failed unless Envoy was what was killed, or
+the answer's first bytes were out when its pod was.
 """
 
 from __future__ import annotations
@@ -174,7 +175,9 @@ def test_whatever_is_killed_whenever(cluster: Cluster, capsys: pytest.CaptureFix
             answered += live.summary.answers
             if live.summary.failures:
                 failed[f"{number} {kind}"] = sum(live.summary.failures.values())
-                assert kind == "envoy", f"{kind}: {live.summary.sentence} (crash {number})"
+                cut = live.summary.failures == {"disconnected": 1}  # its answer had begun
+                text = f"{kind}: {live.summary.sentence} (crash {number}, seed {SEED})"
+                assert kind == "envoy" or cut, text
             assert set(writer.acknowledged) - stored(cluster) == set()
             cluster.until("without orphans", lambda: not orphans(cluster), 20)
     lost = writer.acknowledged - stored(cluster)
