@@ -63,13 +63,19 @@ def served(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[C
 
 
 def listening(number: int) -> Iterator[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]]:
-    """The addresses and ports on which a process listens, as the kernel has them."""
-    sockets = set()
-    for handle in Path(f"/proc/{number}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            sockets.add(str(handle.readlink()))
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{number}/net/{table}").read_text().splitlines()[1:]:
+    """The addresses and ports on which a process listens, as the kernel has them.
+
+    None for one that has ended meanwhile, as those that fail and are tried again do.
+    """
+    sockets, lines = set(), []
+    with contextlib.suppress(OSError):
+        for handle in Path(f"/proc/{number}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                sockets.add(str(handle.readlink()))
+        for table in ("tcp", "tcp6"):
+            lines.append(Path(f"/proc/{number}/net/{table}").read_text().splitlines()[1:])
+    for entries in lines:
+        for line in entries:
             fields = line.split()
             if fields[3] == _LISTEN and f"socket:[{fields[9]}]" in sockets:
                 text, port = fields[1].split(":")
