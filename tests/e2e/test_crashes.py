@@ -180,6 +180,9 @@ def test_whatever_is_killed_whenever(cluster: Cluster, capsys: pytest.CaptureFix
                 assert kind == "envoy" or cut, text
             assert set(writer.acknowledged) - stored(cluster) == set()
             cluster.until("without orphans", lambda: not orphans(cluster), 20)
+            if (number + 1) % 25 == 0:
+                with capsys.disabled():
+                    sys.stdout.write(f"{number + 1} of {COUNT} crashes\n")
     lost = writer.acknowledged - stored(cluster)
     with capsys.disabled():
         sys.stdout.write(

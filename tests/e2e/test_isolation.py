@@ -67,21 +67,20 @@ def listening(number: int) -> Iterator[tuple[ipaddress.IPv4Address | ipaddress.I
 
     None for one that has ended meanwhile, as those that fail and are tried again do.
     """
-    sockets, lines = set(), []
+    sockets, lines = set(), list[str]()
     with contextlib.suppress(OSError):
         for handle in Path(f"/proc/{number}/fd").iterdir():
             with contextlib.suppress(OSError):
                 sockets.add(str(handle.readlink()))
         for table in ("tcp", "tcp6"):
-            lines.append(Path(f"/proc/{number}/net/{table}").read_text().splitlines()[1:])
-    for entries in lines:
-        for line in entries:
-            fields = line.split()
-            if fields[3] == _LISTEN and f"socket:[{fields[9]}]" in sockets:
-                text, port = fields[1].split(":")
-                words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
-                found = ipaddress.ip_address(b"".join(words))
-                yield getattr(found, "ipv4_mapped", None) or found, int(port, 16)
+            lines += Path(f"/proc/{number}/net/{table}").read_text().splitlines()[1:]
+    for line in lines:
+        fields = line.split()
+        if fields[3] == _LISTEN and f"socket:[{fields[9]}]" in sockets:
+            text, port = fields[1].split(":")
+            words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
+            found = ipaddress.ip_address(b"".join(words))
+            yield getattr(found, "ipv4_mapped", None) or found, int(port, 16)
 
 
 def test_only_the_gateway_listens_to_the_network(served: Cluster) -> None:

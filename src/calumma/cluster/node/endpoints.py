@@ -7,7 +7,7 @@ the same whether its revision is wanted or only drains. Pure.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from calumma.cluster import objects
@@ -27,12 +27,13 @@ class Reached(NamedTuple):
 
 
 def backends(
-    wanted: Sequence[Reached], programs: Mapping[str, Observed]
+    wanted: Sequence[Reached], programs: Mapping[str, Observed], drained: Sequence[gates.Gate] = ()
 ) -> list[upstreams.Backend]:
     """One backend for each wanted revision and for each other one that still works on requests.
 
     A wanted revision is reached at its ready pods, and where there is none at its gate; one that
-    drains wherever it runs, so that requests under way keep their connection.
+    drains wherever it runs or will run again, so that requests under way keep their connection and
+    those that wait at one of the ``drained`` gates are answered.
     """
     found = []
     names = {objects.name(each.revision) for each in wanted}
@@ -48,14 +49,31 @@ def backends(
             limited=bool(limit(each.revision)),
         )
         found += _with_grpc(backend, rows)
-    draining = {str(row.wanted.notes["revision"]) for row in programs.values()} - names
-    for name in sorted(draining):
-        rows = [row for row in _entrances(programs, name) if row.state == "running"]
-        if rows:
-            http2 = bool(rows[0].wanted.notes["http2"])
-            backend = upstreams.Backend(*_labels(rows[0]), tuple(map(_port, rows)), http2)
-            found += _with_grpc(backend, rows)
+    waiting = {gate.name: gate.port for gate in drained}
+    for rows in _draining(programs, names):
+        http2 = bool(rows[0].wanted.notes["http2"])
+        gate = waiting.get(backend_name(rows[0]), 0)
+        ports_of_all = tuple(map(_port, rows))
+        backend = upstreams.Backend(*_labels(rows[0]), ports_of_all, http2, gate=gate)
+        found += _with_grpc(backend, rows)
     return found
+
+
+def draining_gates(
+    owner: owners.Owner,
+    wanted: Collection[str],
+    programs: Mapping[str, Observed],
+    open_gates: Mapping[str, int],
+) -> list[gates.Gate]:
+    """The open gates of the revisions that drain: somebody may wait there for a pod to come back.
+
+    ``wanted`` are the names of the revisions that do not.
+    """
+    return [
+        gates.Gate(str(owner), name, open_gates[name], 0, tuple(map(_port, rows)))
+        for rows in _draining(programs, wanted)
+        if (name := backend_name(rows[0])) in open_gates
+    ]
 
 
 def _with_grpc(backend: upstreams.Backend, rows: Sequence[Observed]) -> list[upstreams.Backend]:
@@ -113,6 +131,16 @@ def targets(programs: Mapping[str, Observed]) -> list[prometheus.Target]:
         if row.state == "running" and row.wanted.notes.get("metrics") is not None
     ]
     return sorted(found, key=lambda target: target.port)
+
+
+def _draining(
+    programs: Mapping[str, Observed], wanted: Collection[str]
+) -> Iterator[list[Observed]]:
+    """The programs that take requests of each revision that is not wanted any more."""
+    for name in sorted({str(row.wanted.notes["revision"]) for row in programs.values()}):
+        rows = [row for row in _entrances(programs, name) if row.state in ("running", "waiting")]
+        if rows and name not in wanted:
+            yield rows
 
 
 def _backend(revision: Mapping[str, Any]) -> upstreams.Backend:

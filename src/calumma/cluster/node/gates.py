@@ -75,9 +75,11 @@ class Keeper:
         )
 
     def close(self) -> None:
-        """Take no connection any more; those that are joined go on."""
+        """Take no connection any more and end those that wait; those that are joined go on."""
         if self._server is not None:
             self._server.close()
+        for side in list(self._waiting):
+            side.finish()
 
     def change(self, gate: Gate) -> None:
         """Other pods or another limit, on the same port."""
@@ -188,14 +190,19 @@ class _Side(asyncio.Protocol):
         self.closed = asyncio.Event()
 
     def join(self, other: _Side) -> None:
-        """Pass on what was received so far and all that follows, both ways."""
+        """Pass on what either end has received so far and all that follows, both ways.
+
+        Either may have ended meanwhile, or have spoken first, as servers of HTTP/2 do.
+        """
         self._other, other._other = other, self
-        if self._early:
-            other.write(bytes(self._early))
-            self._early.clear()
-        if self.closed.is_set():
-            other.finish()
-        self.read(going=True)
+        for one, another in ((self, other), (other, self)):
+            if one._early:
+                another.write(bytes(one._early))
+                one._early.clear()
+            if one.closed.is_set():
+                another.finish()
+            else:
+                one.read(going=True)
 
     def write(self, data: bytes) -> None:
         """Send."""

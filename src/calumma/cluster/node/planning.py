@@ -27,7 +27,9 @@ def plan(world: World) -> Plan:
     owner = world.object
     if owner is None:
         workload.wind_down(world, made, ())
-        made.part = routing.Part(backends=tuple(endpoints.backends((), world.programs)))
+        made.gates = endpoints.draining_gates(world.owner, (), world.programs, world.gates)
+        backends = endpoints.backends((), world.programs, made.gates)
+        made.part = routing.Part(backends=tuple(backends))
         return made
     if objects.dig(owner, "metadata", "deletionTimestamp"):
         _finalizers(world.owner, owner, made, add=False)
@@ -128,6 +130,9 @@ def _part(world: World, made: Plan, actives: Sequence[workload.Active]) -> routi
         routed.append(routing.Routed(service, traffic))
     stopped = world.object is not None and vocabulary.is_stopped(world.object)
     reached = [workload.reached(world, made, active) for active in actives]
-    backends = endpoints.backends(reached, world.programs)
+    names = [objects.name(active.revision) for active in actives]
+    drained = endpoints.draining_gates(world.owner, names, world.programs, world.gates)
+    made.gates += drained
+    backends = endpoints.backends(reached, world.programs, drained)
     namespace, name = world.owner.namespace, world.owner.name
     return routing.part(name, namespace, [] if stopped else routed, backends)

@@ -211,3 +211,25 @@ async def test_a_port_that_another_program_has_is_refused_and_forgotten(
     activator.port = free_port()
     await activator.open()
     assert activator.client.ports == {NAME: activator.port}
+
+
+async def test_a_pod_that_speaks_first_is_heard(activator: Activated) -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"welcome\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", free_port()) as server:
+        await activator.open(server.sockets[0].getsockname()[1])
+        heard = await asyncio.gather(*(activator.ask() for _ in range(200)))
+    assert set(heard) == {"welcome"}
+
+
+async def test_a_pod_that_ends_as_it_is_reached_ends_the_request(activator: Activated) -> None:
+    async def leave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    async with await asyncio.start_server(leave, "127.0.0.1", free_port()) as server:
+        await activator.open(server.sockets[0].getsockname()[1])
+        for _ in range(200):
+            with contextlib.suppress(ConnectionError):
+                assert await activator.ask() == ""

@@ -96,6 +96,25 @@ def test_promotion_stops_the_old_revision_only_when_it_is_idle(serving: Node) ->
     assert not any(name.startswith(V1) for name in serving.names("Pod"))
 
 
+def test_who_waits_for_a_revision_that_drains_and_was_killed_is_not_forgotten(
+    serving: Node,
+) -> None:
+    name = f"default/digits/predictor/{V1}"
+    change(serving, "v2", 10)
+    serving.complete()
+    gate = serving.gates[name].port
+    serving.busy = {name}
+    serving.crash(f"{V1}-deployment", "killed")
+    change(serving, "v2", None)
+    backend = next(each for each in serving.part.backends if each.revision == V1)
+    assert (backend.gate, serving.gates[name].port) == (gate, gate)
+    assert serving.gates[name].targets == backend.endpoints != ()
+    serving.busy = set()
+    serving.work()
+    assert serving.running() == [V2, TRANSFORMER]
+    assert name not in serving.gates
+
+
 @pytest.mark.parametrize(("version", "percent"), [("v2", 50), ("v3", 10), ("v2", None)])
 def test_ready_at_a_generation_means_that_its_traffic_is_in_effect(
     serving: Node, version: str, percent: int | None
