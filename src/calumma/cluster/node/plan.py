@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from calumma.cluster import objects
 from calumma.cluster.kserve import configuration, controller, runtimes
 from calumma.cluster.node import client, containers, gates, owners, routing
 from calumma.cluster.node.record import Observed, Wanted
@@ -87,3 +88,27 @@ class Plan:
     traffic: dict[str, list[Object]] = field(default_factory=dict)
     targets: list[prometheus.Target] = field(default_factory=list)
     look_again: float | None = None
+
+    def bring(
+        self,
+        resource: client.Resource,
+        wanted: Object,
+        present: Object | None,
+        annotations: Mapping[str, str],
+    ) -> None:
+        """Create an object or bring it up to date; ``annotations`` are those that the node adds."""
+        complete = {**objects.annotations_of(wanted), **annotations}
+        if present is None:
+            metadata = {**wanted["metadata"], "annotations": complete}
+            self.writes.append(Write("create", resource, {**wanted, "metadata": metadata}))
+            return
+        labels = objects.labels_of(wanted)
+        same = (
+            present["spec"] == wanted["spec"]
+            and objects.labels_of(present) == labels
+            and objects.annotations_of(present) == complete
+        )
+        if not same:
+            kept = {**present["metadata"], "labels": labels, "annotations": complete}
+            changed = {**present, "metadata": kept, "spec": wanted["spec"]}
+            self.writes.append(Write("update", resource, changed))

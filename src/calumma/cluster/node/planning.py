@@ -100,24 +100,12 @@ def _plan_services(world: World, made: Plan, owner: Object, services: Mapping[st
 
 
 def _plan_service(world: World, made: Plan, wanted: Object, present: Object | None) -> None:
-    """Create a Knative Service or bring it up to date; its gateway port is ours and stays."""
-    annotations = objects.annotations_of(wanted)
+    """Bring a Knative Service up to date; a predictor's keeps the gateway port that it has."""
+    entrance = {}
     if vocabulary.component_of(wanted) == "predictor":
         known = objects.annotations_of(present).get(routing.ENTRANCE) if present else None
-        annotations[routing.ENTRANCE] = known or str(world.free_port())
-    metadata = {**wanted["metadata"], "annotations": annotations}
-    if present is None:
-        made.writes.append(Write("create", client.SERVICE, {**wanted, "metadata": metadata}))
-        return
-    same = (
-        present["spec"] == wanted["spec"]
-        and objects.labels_of(present) == objects.labels_of(wanted)
-        and objects.annotations_of(present) == annotations
-    )
-    if not same:
-        kept = {**present["metadata"], "labels": metadata["labels"], "annotations": annotations}
-        changed = {**present, "metadata": kept, "spec": wanted["spec"]}
-        made.writes.append(Write("update", client.SERVICE, changed))
+        entrance = {routing.ENTRANCE: known or str(world.free_port())}
+    made.bring(client.SERVICE, wanted, present, entrance)
 
 
 def _part(world: World, made: Plan, actives: Sequence[workload.Active]) -> routing.Part:

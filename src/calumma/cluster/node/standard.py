@@ -190,7 +190,7 @@ def _plan_objects(world: World, made: Plan, decision: standard.Decision) -> None
         known = present.get(objects.name(wanted))
         number = objects.annotations_of(known).get(replicaset.REVISION) if known else None
         extra = {} if number is None else {replicaset.REVISION: number}
-        _bring(made, client.DEPLOYMENT, wanted, known, extra)
+        made.bring(client.DEPLOYMENT, wanted, known, extra)
     services = {objects.name(each): each for each in world.core_services}
     for wanted in decision.services:
         known = services.get(objects.name(wanted))
@@ -198,33 +198,9 @@ def _plan_objects(world: World, made: Plan, decision: standard.Decision) -> None
         if vocabulary.component_of(wanted) == "predictor":
             port = objects.annotations_of(known).get(routing.ENTRANCE) if known else None
             extra = {routing.ENTRANCE: port or str(world.free_port())}
-        _bring(made, client.CORE_SERVICE, wanted, known, extra)
+        made.bring(client.CORE_SERVICE, wanted, known, extra)
     made.writes += _deletions(client.DEPLOYMENT, present, decision.going)
     made.writes += _deletions(client.CORE_SERVICE, services, decision.going)
-
-
-def _bring(
-    made: Plan,
-    resource: client.Resource,
-    wanted: Object,
-    present: Object | None,
-    extra: Mapping[str, str],
-) -> None:
-    """Create an object or bring it up to date; ``extra`` are annotations that the node adds."""
-    annotations = {**objects.annotations_of(wanted), **extra}
-    metadata = {**wanted["metadata"], "annotations": annotations}
-    if present is None:
-        made.writes.append(Write("create", resource, {**wanted, "metadata": metadata}))
-        return
-    same = (
-        present["spec"] == wanted["spec"]
-        and objects.labels_of(present) == objects.labels_of(wanted)
-        and objects.annotations_of(present) == annotations
-    )
-    if not same:
-        kept = {**present["metadata"], "labels": metadata["labels"], "annotations": annotations}
-        changed = {**present, "metadata": kept, "spec": wanted["spec"]}
-        made.writes.append(Write("update", resource, changed))
 
 
 def _deletions(
