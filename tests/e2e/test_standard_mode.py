@@ -63,6 +63,10 @@ class Askers:
         return found
 
 
+OWN = ("get", "deploy,rs,svc,pods", "-l", "serving.kserve.io/inferenceservice=digits")
+"""The words by which kubectl lists what the example owns."""
+
+
 def standard(version: str = "v1", *, transformer: bool = False, **predictor: Any) -> Object:
     """The example in Standard mode, by the old word for it, as a rule without its transformer."""
     isvc = manifest(version, **predictor)
@@ -112,8 +116,7 @@ def served(cluster: Cluster) -> Iterator[Cluster]:
     yield cluster
     cluster.kubectl("delete", "isvc", "--all")
     cluster.until("clean", lambda: "pods/" not in cluster.calumma("status").output)
-    words = ("get", "deploy,rs,svc,pods", "-l", "serving.kserve.io/inferenceservice=digits")
-    cluster.until("no objects", lambda: not cluster.kubectl(*words).output)
+    cluster.until("no objects", lambda: not cluster.kubectl(*OWN).output)
 
 
 def test_a_manifest_becomes_a_deployment_that_answers(served: Cluster) -> None:
@@ -268,7 +271,7 @@ def test_stopping_ends_everything_and_resuming_brings_it_back(served: Cluster) -
     assert served.kubectl("annotate", "isvc", "digits", f"{stop}=true").code == 0
     canaries(served, "Stopped")
     served.until("ended", lambda: "pods/" not in served.calumma("status").output)
-    served.until("no objects", lambda: not served.kubectl("get", "deploy,rs,svc,pods").output)
+    served.until("no objects", lambda: not served.kubectl(*OWN).output)
     assert condition(served.get(), "Stopped")["status"] == "True"
     assert condition(served.get(), "PredictorReady")["reason"] == "Stopped"
     assert served.post(b"", "digits-default.localhost").status_code == 404

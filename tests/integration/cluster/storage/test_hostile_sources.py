@@ -222,10 +222,10 @@ def s3() -> Iterator[tuple[dict[str, str], Callable[[str], None]]]:
         aws_secret_access_key="secret",
         region_name="us-east-1",
     )
-    client.create_bucket(Bucket="models")
+    client.create_bucket(Bucket="hostile")
 
     def put(key: str) -> None:
-        client.put_object(Bucket="models", Key=key, Body=b"evil")
+        client.put_object(Bucket="hostile", Key=key, Body=b"evil")
 
     yield environment, put
     server.stop()
@@ -238,7 +238,7 @@ def test_keys_of_a_bucket(
     for key in ("d/good", "d/../../../credentials/ca.key", "d/a/../../../../credentials/x"):
         put(key)
     put("d/../../../../out")
-    assert initializer.run("s3://models/d", **environment).returncode == 0
+    assert initializer.run("s3://hostile/d", **environment).returncode == 0
     left = {path.name for path in initializer.folder.rglob("*")}
     assert left == {"good"}
 
