@@ -228,8 +228,7 @@ def _endpoints_file(backend: str) -> str:
 
 
 def _watched(path: Path) -> Resource:
-    source = {"path": str(path), "watched_directory": {"path": str(path.parent)}}
-    return {"resource_api_version": "V3", "path_config_source": source}
+    return {"resource_api_version": "V3", "path_config_source": {"path": str(path)}}
 
 
 def _versioned(items: Sequence[Resource], kind: str) -> Resource:
