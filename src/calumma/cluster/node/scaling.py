@@ -82,17 +82,20 @@ class Scaling:
 
     def demand(self, name: str, waiting: int) -> None:
         """Requests wait at a gate: a revision without pods is given some at once."""
+        if not waiting:
+            return
         for revision in self._revisions():
+            if endpoints.name_of(revision) != name:
+                continue
             desired = objects.dig(revision, "status", "desiredReplicas")
-            if waiting and endpoints.name_of(revision) == name:
-                if self._decided.get(name, desired) == 0:
-                    least = self._spec(revision)
-                    wanted = 1 if least is None else least.bounded(max(1, least.activation))
-                    log.info("%s is asked for: %d pods", name, wanted)
-                    self._autoscalers.pop(name, None)
-                    self._decided[name] = wanted
-                    self._changed(revision)
-                return
+            if self._decided.get(name, desired) == 0:
+                spec = self._spec(revision)
+                wanted = 1 if spec is None else spec.bounded(max(1, spec.activation))
+                log.info("%s is asked for: %d pods", name, wanted)
+                self._autoscalers.pop(name, None)
+                self._decided[name] = wanted
+                self._changed(revision)
+            return
 
     async def _sample(self) -> None:
         loads = await self._gateway.loads()
