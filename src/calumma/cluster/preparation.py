@@ -126,7 +126,6 @@ def _write_envoy(home: layout.Home, settings: settings_room.Settings) -> None:
     files = envoy.files(empty, home.envoy)
     for file in (files.listeners, *files.routes, files.clusters):
         gateway.write(home.envoy / file.name, file.content)
-    (home.envoy / "eds").mkdir()
     gateway.write(home.envoy / "bootstrap.json", envoy.bootstrap(home.envoy, home.envoy_admin))
 
 

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from calumma.cluster.programs import upstreams
+
 _RETRY = 0.05
 """Seconds before a port that refused is asked again."""
 
@@ -110,7 +112,8 @@ class Keeper:
 
     async def _connect(self, port: int) -> _Side:
         loop = asyncio.get_running_loop()
-        return (await loop.create_connection(_Side, "127.0.0.1", port))[1]
+        source = (upstreams.SOURCE, 0)
+        return (await loop.create_connection(_Side, "127.0.0.1", port, local_addr=source))[1]
 
     async def _place(self, side: _Side) -> int | None:
         """The port of a pod with a place for this connection, or None when its sender left."""

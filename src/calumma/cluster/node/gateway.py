@@ -1,8 +1,8 @@
 """Envoy's control plane: writes its files in the order that loses no request, and waits for it.
 
 A route must never name a cluster that Envoy does not have. So a change goes in three steps, each
-confirmed by Envoy before the next: clusters and endpoints that come, then routes and listeners,
-then clusters that go. Confirmation is Envoy's own report of the versions it serves, read from its
+confirmed by Envoy before the next: clusters that come or change, then routes and listeners, then
+clusters that go. Confirmation is Envoy's own report of the versions it serves, read from its
 admin socket; nothing is assumed.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +23,8 @@ from calumma.cluster.programs import envoy, upstreams
 
 _PATIENCE = 5.0
 _PAUSE = 0.004
+_SOCKETS = Path("/proc/self/net/tcp")
+_ESTABLISHED = "01"
 _LOAD = r"^cluster\..*\.upstream_rq_(active|total)$"
 
 
@@ -55,10 +59,9 @@ class Gateway:
             before = self._read(files.clusters.name).get("resources", [])
             going = [cluster for cluster in before if cluster["name"] not in staying]
             both = envoy.cluster_file([*files.clusters.content["resources"], *going])
-            await self._write([*files.endpoints, both])
+            await self._write([both])
             await self._write([*files.routes, files.listeners])
             await self._write([files.clusters])
-            self._tidy(files)
             self._present = wanted
 
     async def loads(self) -> dict[str, Load]:
@@ -78,19 +81,6 @@ class Gateway:
         """Requests that a backend is working on now; 0 when Envoy does not know it."""
         load = (await self.loads()).get(backend)
         return 0 if load is None else load.active
-
-    async def active_at(self, backend: str, port: int) -> int:
-        """Requests that one pod of a backend is working on now; 0 when Envoy does not know it."""
-        answer = await self._http.get("/clusters", params={"format": "json"})
-        return sum(
-            int(statistic.get("value", 0))
-            for cluster in answer.json()["cluster_statuses"]
-            if cluster["name"] == backend
-            for host in cluster.get("host_statuses", [])
-            if host["address"].get("socket_address", {}).get("port_value") == port
-            for statistic in host.get("stats", [])
-            if statistic["name"] == "rq_active"
-        )
 
     async def close(self) -> None:
         """Close the connection to the admin socket."""
@@ -118,16 +108,6 @@ class Gateway:
             return {}
         return content
 
-    def _tidy(self, files: envoy.Files) -> None:
-        """Remove the endpoints of clusters that are gone.
-
-        A listener that is gone drains for minutes and still watches its routes: these stay.
-        """
-        kept = {file.name for file in files.endpoints}
-        for path in (self._directory / "eds").glob("*.json"):
-            if f"eds/{path.name}" not in kept:
-                path.unlink()
-
     async def _missing(self, expected: Mapping[str, str]) -> set[str]:
         """The statistics that do not show the version we expect yet."""
         try:
@@ -141,6 +121,24 @@ class Gateway:
             name, _, value = line.partition(": ")
             found[name] = value.strip('"')
         return {name for name, version in expected.items() if found.get(name) != version}
+
+
+def connections(port: int) -> int:
+    """Connections from the gateway, its gates included, to a pod's port on this machine.
+
+    Source: the kernel's table of TCP sockets, ``proc_net_tcp``.
+    """
+    ends = (f"{_hexadecimal(upstreams.SOURCE)}:", f"{_hexadecimal('127.0.0.1')}:{port:04X}")
+    rows = map(str.split, _SOCKETS.read_text().splitlines())
+    return sum(
+        local.startswith(ends[0]) and remote == ends[1] and state == _ESTABLISHED
+        for _, local, remote, state, *_ in rows
+    )
+
+
+def _hexadecimal(address: str) -> str:
+    """An IPv4 address as the kernel's tables show it: one number in the machine's byte order."""
+    return f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}"
 
 
 def write(path: Path, content: Any) -> None:

@@ -84,20 +84,18 @@ class Traffic:
         parts = self._parts.values()
         if any(_takes(part, backend, port) for part in parts):
             return False
+        grpc = backend + upstreams.GRPC
+        if any(_leads_to(part, backend) for part in parts):
+            beside = {
+                each
+                for part in parts
+                for found in part.backends
+                if found.name == grpc
+                for each in found.draining
+            }
+            return not any(map(gateway.connections, (port, *beside)))
         try:
-            grpc = backend + upstreams.GRPC
-            if any(_leads_to(part, backend) for part in parts):
-                beside = {
-                    each
-                    for part in parts
-                    for found in part.backends
-                    if found.name == grpc
-                    for each in found.draining
-                }
-                pairs = [(backend, port), *((grpc, each) for each in beside)]
-                return not any([await self._gateway.active_at(*pair) for pair in pairs])
-            names = (backend, grpc)
-            return not any([await self._gateway.active_requests(name) for name in names])
+            return not any([await self._gateway.active_requests(n) for n in (backend, grpc)])
         except httpx.HTTPError:
             return True
 

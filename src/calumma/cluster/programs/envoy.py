@@ -3,8 +3,10 @@
 One plaintext port takes HTTP/1.1 and h2c and routes by Host; each predictor behind a transformer
 has a loopback listener of its own, because KServe's client cannot set the Host. Both lead to the
 same weighted split, so a transformer's calls are divided as the outside's are. The resources are
-files that Envoy watches; a file is replaced as a whole, so a request sees the old weights or the
-new ones and never none. :mod:`calumma.cluster.node.gateway` writes them in the right order.
+four files that Envoy watches, however many services there are, because each file takes one of the
+few inotify instances that a kernel grants a user. A file is replaced as a whole, so a request sees
+the old weights or the new ones and never none. :mod:`calumma.cluster.node.gateway` writes them in
+the right order.
 
 Source: Envoy's v3 API reference (xDS by file, weighted clusters, HTTP connection manager).
 """
@@ -23,6 +25,7 @@ from calumma.cluster.programs import upstreams
 from calumma.cluster.programs.upstreams import Resource
 
 GATEWAY = "gateway"
+ENTRANCES = "entrances"
 ADMIN = "admin"
 LISTENERS = "lds.json"
 CLUSTERS = "cds.json"
@@ -163,31 +166,29 @@ class File(NamedTuple):
 
 
 class Files(NamedTuple):
-    """All watched files; each listener's routes and each cluster's endpoints have their own."""
+    """All watched files; the entrances share their routes, which are there if any entrance is."""
 
     listeners: File
     routes: list[File]
     clusters: File
-    endpoints: list[File]
 
 
 def files(gateway: Gateway, directory: Path) -> Files:
     """The files that describe a gateway."""
 
-    def manager(name: str) -> Resource:
-        source = _watched(directory / _routes_file(name))
-        return _manager(name, {"rds": {"route_config_name": name, "config_source": source}})
+    def manager(routes: str) -> Resource:
+        source = _watched(directory / _routes_file(routes))
+        return _manager(routes, {"rds": {"route_config_name": routes, "config_source": source}})
 
     listeners = [
         _listener(GATEWAY, gateway.address, gateway.port, manager(GATEWAY)),
         _listener("statistics", "127.0.0.1", gateway.statistics_port, _statistics()),
-        *(_listener(e.name, "127.0.0.1", e.port, manager(e.name)) for e in gateway.entrances),
+        *(_listener(e.name, "127.0.0.1", e.port, manager(ENTRANCES)) for e in gateway.entrances),
     ]
-    routes = [_gateway_routes(gateway.hosts), *map(_entrance_routes, gateway.entrances)]
-    clusters = [
-        upstreams.cluster(each, _watched(directory / _endpoints_file(each.name)))
-        for each in gateway.backends
-    ]
+    routes = [_gateway_routes(gateway.hosts)]
+    if gateway.entrances:
+        routes.append(_entrance_routes(gateway.entrances))
+    clusters = list(map(upstreams.cluster, gateway.backends))
     return Files(
         File(
             LISTENERS,
@@ -196,7 +197,6 @@ def files(gateway: Gateway, directory: Path) -> Files:
         ),
         list(map(_routes, routes)),
         cluster_file(_versioned(clusters, "config.cluster.v3.Cluster")["resources"]),
-        list(map(_endpoints, gateway.backends)),
     )
 
 
@@ -212,19 +212,8 @@ def _routes(routes: Resource) -> File:
     return File(_routes_file(name), content, f"http.{name}.rds.{name}.version_text")
 
 
-def _endpoints(backend: upstreams.Backend) -> File:
-    content = _versioned(
-        [upstreams.assignment(backend)], "config.endpoint.v3.ClusterLoadAssignment"
-    )
-    return File(_endpoints_file(backend.name), content, f"cluster.{backend.name}.version_text")
-
-
-def _routes_file(listener: str) -> str:
-    return f"rds/{listener.replace('/', '~')}.json"
-
-
-def _endpoints_file(backend: str) -> str:
-    return f"eds/{backend.replace('/', '~')}.json"
+def _routes_file(routes: str) -> str:
+    return f"{routes}.json"
 
 
 def _watched(path: Path) -> Resource:
@@ -258,7 +247,7 @@ def _manager(name: str, routes: Resource) -> Resource:
             "@type": f"{upstreams.API}.{manager}",
             "stat_prefix": name,
             "codec_type": "AUTO",
-            "strip_any_host_port": True,
+            "strip_any_host_port": name == GATEWAY,
             "common_http_protocol_options": {"idle_timeout": "3600s"},
             "http_filters": [
                 {
@@ -308,9 +297,13 @@ def _virtual_host(host: Host) -> Resource:
     return {"name": host.name, "domains": list(host.domains), "routes": routes}
 
 
-def _entrance_routes(entrance: Entrance) -> Resource:
-    host = {"name": entrance.name, "domains": ["*"], "routes": _split_routes(entrance.split)}
-    return {"name": entrance.name, "virtual_hosts": [host]}
+def _entrance_routes(entrances: Iterable[Entrance]) -> Resource:
+    """One virtual host for each entrance, told apart by the port in what a client asks for."""
+    hosts = [
+        {"name": each.name, "domains": [f"*:{each.port}"], "routes": _split_routes(each.split)}
+        for each in entrances
+    ]
+    return {"name": ENTRANCES, "virtual_hosts": hosts}
 
 
 def _split_routes(split: Split) -> list[Resource]:

@@ -1,7 +1,11 @@
-"""Envoy's side of the pods: a cluster for each revision, and the endpoints at which it is reached.
+"""Envoy's side of the pods: a cluster for each revision, with the endpoints at which it is reached.
 
 The part of Envoy's configuration below the routes; :mod:`~calumma.cluster.programs.envoy` puts it
 into files. A ready pod is preferred to the gate where requests wait, which has a lower priority.
+
+A cluster whose endpoints change is replaced: requests under way end on its old connections, which
+close after them. So no connection to a pod that drains means no request, in
+:func:`~calumma.cluster.node.gateway.connections`.
 
 Source: Envoy's v3 API reference (Cluster, ClusterLoadAssignment, HttpProtocolOptions).
 """
@@ -17,6 +21,9 @@ API = "type.googleapis.com/envoy"
 
 GRPC = "+grpc"
 """What a backend's name ends in that is the gRPC port beside another backend's HTTP port."""
+
+SOURCE = "127.0.0.2"
+"""Where the gateway's connections to pods come from, by which they are told from all others."""
 
 _ANY_POD_WILL_DO = 100_000
 """In percent: one ready pod of many takes everything before the gate takes a part of it."""
@@ -50,8 +57,8 @@ class Backend:
         return "/".join((self.namespace, self.service, self.component, self.revision))
 
 
-def cluster(backend: Backend, endpoints: Resource) -> Resource:
-    """A backend's cluster; ``endpoints`` says where Envoy finds its assignment."""
+def cluster(backend: Backend) -> Resource:
+    """A backend's cluster."""
     protocol: Resource = {"http_protocol_options": {}}
     if backend.http2:
         protocol = {"http2_protocol_options": {}}
@@ -61,10 +68,11 @@ def cluster(backend: Backend, endpoints: Resource) -> Resource:
     options = f"{API}.extensions.upstreams.http.v3.HttpProtocolOptions"
     return {
         "name": backend.name,
-        "type": "EDS",
+        "type": "STATIC",
         "connect_timeout": "2s",
         "lb_policy": "LEAST_REQUEST",
-        "eds_cluster_config": {"eds_config": endpoints},
+        "load_assignment": _assignment(backend),
+        "upstream_bind_config": {"source_address": {"address": SOURCE, "port_value": 0}},
         "circuit_breakers": {
             "thresholds": [
                 {"max_connections": 4096, "max_pending_requests": 16384, "max_requests": 16384}
@@ -81,7 +89,7 @@ def cluster(backend: Backend, endpoints: Resource) -> Resource:
     }
 
 
-def assignment(backend: Backend) -> Resource:
+def _assignment(backend: Backend) -> Resource:
     """Where a backend's requests go: its ready pods, and behind them its gate."""
     first = [_endpoint(port) for port in backend.endpoints if not backend.limited]
     first += [{**_endpoint(port), "health_status": "DRAINING"} for port in backend.draining]

