@@ -7,7 +7,8 @@ message is a sentence that names the object, what was found, and what would be a
 
     CalummaError
     ├── ConfigurationError      a file, option or environment that cannot be used
-    │   └── PortInUse           an address that another program listens on
+    │   ├── PortInUse           an address that another program listens on
+    │   └── DocumentInvalid     a suite, schedule or policy that says what nobody understands
     ├── ClusterError            the one-machine cluster as a whole
     │   ├── AlreadyRunning      a second ``calumma up``
     │   ├── NotRunning          a command that needs a running cluster
@@ -50,6 +51,10 @@ class ConfigurationError(CalummaError):
 
 class PortInUse(ConfigurationError):
     """An address that another program already listens on."""
+
+
+class DocumentInvalid(ConfigurationError):
+    """A document that a person wrote (a suite, a schedule, ...) cannot be understood."""
 
 
 class ClusterError(CalummaError):

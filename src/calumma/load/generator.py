@@ -57,6 +57,7 @@ class Outcome:
             seconds=self.latency,
             revision=self.reply.revisions.predictor if self.reply else None,
             failure=self.failure,
+            probabilities=found.probabilities if found else (),
         )
 
 

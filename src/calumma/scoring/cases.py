@@ -27,8 +27,9 @@ class Answer:
     """What a service said about a case.
 
     ``label`` and ``confidence`` are None when the request failed, and ``failure`` then says how
-    (``timeout``, ``status 503``, ...). ``seconds`` is the latency that a caller would see, and
-    ``revision`` the predictor revision that answered, None when nobody says.
+    (``timeout``, ``status 503``, ...). ``seconds`` is the latency that a caller would see,
+    ``revision`` the predictor revision that answered, None when nobody says, and ``probabilities``
+    those of all classes in the model's order, empty where they are not known.
     """
 
     case: Case
@@ -37,6 +38,7 @@ class Answer:
     seconds: float
     revision: str | None
     failure: str | None
+    probabilities: tuple[float, ...] = ()
 
     @property
     def correct(self) -> bool | None:
