@@ -20,7 +20,7 @@ import envoy as envoy_wheel
 import yaml
 
 from calumma import errors
-from calumma.cluster import credentials, layout, supervisord
+from calumma.cluster import credentials, layout, supervisord, watches
 from calumma.cluster.api import schema
 from calumma.cluster.node import gateway, ports
 from calumma.cluster.node import settings as settings_room
@@ -50,6 +50,7 @@ class Request:
 
 def settle(home: layout.Home, request: Request, tell: Tell) -> settings_room.Settings:
     """The settings of a home for a request; raises ConfigurationError or PortInUse."""
+    watches.require()
     for claim, folder in request.claims.items():
         if not folder.is_dir():
             raise errors.ConfigurationError(
