@@ -10,12 +10,13 @@ import pydantic
 from calumma import errors
 from calumma.evaluation import document, section
 from calumma.evaluation.business import Business
+from calumma.evaluation.detection import Detection
 from calumma.evaluation.drift import Drift
 from calumma.evaluation.load import Load
 from calumma.evaluation.offline import Offline
 from calumma.evaluation.online import Online
 
-SECTIONS = ("offline", "online", "load", "drift", "business")
+SECTIONS = ("offline", "detection", "online", "load", "drift", "business")
 """In the order in which they run."""
 
 _NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -30,6 +31,7 @@ class Suite(document.Part):
     """The InferenceService that it is about."""
     namespace: str = "default"
     offline: Offline | None = None
+    detection: Detection | None = None
     online: Online | None = None
     load: Load | None = None
     drift: Drift | None = None

@@ -40,7 +40,7 @@ def confusion(found: metrics.Confusion) -> bytes:
     counts = np.array(found.counts, dtype=np.float64).reshape(len(found.labels), len(found.said))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 0.42 * max(len(found.said), 4) + 1.2
-    with _drawing(side, side * 0.95) as figure:
+    with drawing(side, side * 0.95) as figure:
         axes = figure.subplots()
         if counts.size:
             axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -54,13 +54,13 @@ def confusion(found: metrics.Confusion) -> bytes:
             if count:
                 colour = "white" if shares[row, column] > 0.6 else INK
                 axes.text(column, row, f"{count:.0f}", ha="center", va="center", color=colour)
-        return _png(figure)
+        return png(figure)
 
 
 def intervals(found: Sequence[metrics.Metric], threshold: float | None, label: str) -> bytes:
     """Each metric as a point with its interval, and what is demanded as a line."""
     rows = max(len(found), 1)
-    with _drawing(6.4, 0.9 + 0.28 * rows) as figure:
+    with drawing(6.4, 0.9 + 0.28 * rows) as figure:
         axes = figure.subplots()
         for row, metric in enumerate(found):
             if metric.value is None or metric.interval is None:
@@ -75,12 +75,12 @@ def intervals(found: Sequence[metrics.Metric], threshold: float | None, label: s
         axes.set_ylim(rows - 0.5, -0.5)
         axes.set_xlabel(label)
         axes.grid(axis="x", color="#d9dee3", linewidth=0.6)
-        return _png(figure)
+        return png(figure)
 
 
 def latencies(found: Mapping[str, Sequence[float]]) -> bytes:
     """For each group of latencies in seconds, the share of requests that took at most that long."""
-    with _drawing(6.4, 2.8) as figure:
+    with drawing(6.4, 2.8) as figure:
         axes = figure.subplots()
         for colour, (name, seconds) in zip(PALETTE, found.items(), strict=False):
             if len(seconds):
@@ -97,14 +97,14 @@ def latencies(found: Mapping[str, Sequence[float]]) -> bytes:
         axes.grid(color="#d9dee3", linewidth=0.6)
         if len(found) > 1:
             axes.legend(frameon=False, loc="lower right")
-        return _png(figure)
+        return png(figure)
 
 
 def wrong_answers(found: Sequence[cases.Answer]) -> bytes:
     """The images of wrong answers with their true label, the answer and its confidence."""
     columns = 6
     rows = max(1, -(-len(found) // columns))
-    with _drawing(6.4, 1.45 * rows) as figure:
+    with drawing(6.4, 1.45 * rows) as figure:
         for axes in np.ravel(figure.subplots(rows, columns, squeeze=False)):
             axes.axis("off")
         for axes, answer in zip(figure.axes, found, strict=False):
@@ -118,12 +118,12 @@ def wrong_answers(found: Sequence[cases.Answer]) -> bytes:
                 axes.text(0.5, 0.5, "not an image", ha="center", va="center", fontsize=8)
                 continue
             axes.imshow(pixels, interpolation="nearest")
-        return _png(figure)
+        return png(figure)
 
 
 def series(found: Mapping[str, Sequence[tuple[float, float]]], label: str) -> bytes:
     """Values over time, for each name its (seconds from the start, value) pairs."""
-    with _drawing(6.4, 2.4) as figure:
+    with drawing(6.4, 2.4) as figure:
         axes = figure.subplots()
         for colour, (name, points) in zip(PALETTE, found.items(), strict=False):
             axes.plot(*zip(*points, strict=True), color=colour, label=name)
@@ -133,17 +133,18 @@ def series(found: Mapping[str, Sequence[tuple[float, float]]], label: str) -> by
         axes.grid(color="#d9dee3", linewidth=0.6)
         if found:
             axes.legend(frameon=False)
-        return _png(figure)
+        return png(figure)
 
 
 @contextmanager
-def _drawing(width: float, height: float) -> Iterator[Figure]:
+def drawing(width: float, height: float) -> Iterator[Figure]:
     """A figure of this size in inches, in our style."""
     with matplotlib.rc_context(_STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file without a trace of when it was made."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=144, metadata={"Software": None})
     return buffer.getvalue()
