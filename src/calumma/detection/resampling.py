@@ -54,10 +54,10 @@ def average_precision(matches: matching.Matches, drawn: Counts) -> Floats:
 def _needed(positives: Counts) -> Counts:
     """How many boxes must be found for each of the recalls, [resamples, 101]."""
     total = np.maximum(positives, 1)[:, None]
-    needed: Counts = np.ceil(RECALLS * total).astype(np.int64)
+    product = np.ceil(RECALLS * total).astype(np.int64)
     # As a division of counts gives it, where the product was rounded to the other side.
-    needed -= np.asarray((needed - 1) / total >= RECALLS, dtype=np.int64)
-    needed += np.asarray(needed / total < RECALLS, dtype=np.int64)
+    fewer, more = (product - 1) / total >= RECALLS, product / total < RECALLS
+    needed: Counts = product - fewer.astype(np.int64) + more.astype(np.int64)
     return needed
 
 
@@ -66,8 +66,9 @@ def _first(hits: Counts, needed: Counts) -> Counts:
     rows, length = hits.shape
     # One search in all rows: each is lifted above the one before.
     lift = np.arange(rows)[:, None] * (max(hits.max(initial=0), needed.max(initial=0)) + 1)
-    at = np.searchsorted((hits + lift).ravel(), (needed + lift).ravel())
-    return at.reshape(needed.shape) - np.arange(rows)[:, None] * length
+    at = np.searchsorted((hits + lift).ravel(), (needed + lift).ravel()).reshape(needed.shape)
+    first: Counts = at - np.arange(rows)[:, None] * length
+    return first
 
 
 def interval(
