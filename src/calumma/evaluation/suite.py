@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import pydantic
 
@@ -51,6 +51,16 @@ def read(path: Path | str) -> Suite:
         raise errors.DocumentInvalid(
             f"{path} has no section, so it evaluates nothing; it may have {', '.join(SECTIONS)}"
         )
+    return found
+
+
+Found = TypeVar("Found", bound=section.Section)
+
+
+def require(found: Found | None, name: str, path: Path | str) -> Found:
+    """A section that a notebook cannot do without; raises DocumentInvalid where it is missing."""
+    if found is None:
+        raise errors.DocumentInvalid(f"{path} has no section {name}, which this notebook reads")
     return found
 
 

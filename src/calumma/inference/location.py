@@ -28,7 +28,8 @@ class Endpoint:
 
     ``url`` is its ``status.url``, ``model`` the name in the protocol's paths, ``targets`` the
     declared split of its predictor (empty where the cluster does not declare one), and
-    ``prometheus`` the address of the cluster's Prometheus, None when it names none.
+    ``prometheus`` the address of the cluster's Prometheus, None when it names none. ``predictor``
+    is where the predictor answers without its transformer, None where the status does not say.
     """
 
     service: str
@@ -37,6 +38,7 @@ class Endpoint:
     model: str
     targets: tuple[Target, ...]
     prometheus: str | None
+    predictor: str | None = None
 
     @property
     def latest(self) -> Target | None:
@@ -133,7 +135,8 @@ def _endpoint(
         raise errors.ServiceUnavailable(
             f"the InferenceService {service} in namespace {namespace} is not ready: {reason}"
         )
-    traffic = status.get("components", {}).get("predictor", {}).get("traffic", [])
+    component = status.get("components", {}).get("predictor", {})
+    traffic = component.get("traffic", [])
     targets = tuple(
         Target(
             revision=target["revisionName"],
@@ -144,7 +147,8 @@ def _endpoint(
         if target.get("revisionName")
     )
     model = _model_name(found.get("spec", {})) or service
-    return Endpoint(service, namespace, status["url"], model, targets, prometheus)
+    url = status["url"]
+    return Endpoint(service, namespace, url, model, targets, prometheus, component.get("url"))
 
 
 def _model_name(spec: dict[str, Any]) -> str | None:

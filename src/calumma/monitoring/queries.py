@@ -103,6 +103,16 @@ def triton_compute_time(where: str, window: str, by: tuple[str, ...] = REVISION)
     return _triton_time("compute_infer", where, window, by)
 
 
+def triton_input_time(where: str, window: str, by: tuple[str, ...] = REVISION) -> str:
+    """Mean milliseconds of a request for getting its tensors to the model."""
+    return _triton_time("compute_input", where, window, by)
+
+
+def triton_output_time(where: str, window: str, by: tuple[str, ...] = REVISION) -> str:
+    """Mean milliseconds of a request for getting its answer from the model."""
+    return _triton_time("compute_output", where, window, by)
+
+
 def triton_batch_size(where: str, window: str, by: tuple[str, ...] = REVISION) -> str:
     """Mean number of inferences that ran together."""
     count = f"sum by ({_list(by)}) (rate(nv_inference_count{{{where}}}[{window}]))"
@@ -113,6 +123,26 @@ def triton_batch_size(where: str, window: str, by: tuple[str, ...] = REVISION) -
 def triton_pending(where: str, by: tuple[str, ...] = REVISION) -> str:
     """Requests that wait in Triton at this moment."""
     return f"sum by ({_list(by)}) (nv_inference_pending_request_count{{{where}}})"
+
+
+def gpu_utilisation(where: str, window: str) -> str:
+    """The mean share of the GPUs' time in use, from 0 to 1, as Triton sees it."""
+    return f"avg(avg_over_time(nv_gpu_utilization{{{where}}}[{window}]))"
+
+
+def gpu_memory(where: str, window: str) -> str:
+    """The most bytes of GPU memory in use at once, as Triton sees it."""
+    return f"max(max_over_time(nv_gpu_memory_used_bytes{{{where}}}[{window}]))"
+
+
+def transformer_time(part: str, where: str, window: str, by: tuple[str, ...] = SERVICE) -> str:
+    """Mean milliseconds of a request in a ``part`` of its transformer, by KServe's own histograms.
+
+    ``preprocess``, ``predict`` (which waits for the predictor) or ``postprocess``.
+    """
+    total = f"sum by ({_list(by)}) (rate(request_{part}_seconds_sum{{{where}}}[{window}]))"
+    count = f"sum by ({_list(by)}) (rate(request_{part}_seconds_count{{{where}}}[{window}]))"
+    return f"1000 * {total} / ({count} > 0)"
 
 
 def machine_cpu(where: str) -> str:

@@ -97,8 +97,10 @@ def _rule(gate: Gate, metric: metrics.Metric | None) -> Ruling:
     if metric is None:
         return Ruling(gate, Verdict.INCONCLUSIVE, f"{gate.metric} was not measured")
     if metric.n < gate.minimum or metric.value is None or metric.interval is None:
-        needed = max(gate.minimum, 1)
-        reason = f"{metric.name} rests on {metric.n} observations, and {needed} are needed"
+        needed = f"{max(gate.minimum, 1)} are needed"
+        if metric.n >= gate.minimum and metric.n:
+            needed = "these are too few to say how sure it is"
+        reason = f"{metric.name} rests on {metric.n} observations, and {needed}"
         return Ruling(gate, Verdict.INCONCLUSIVE, reason)
     low, high = metric.interval
     verdict, because = _compare(gate, low, high)

@@ -55,7 +55,7 @@ def render(found: report.Report) -> str:
             "<h2>What was demanded</h2>",
             rulings(found.decision.rulings),
             "<h2>What was measured</h2>",
-            *(table(entry) for entry in (*found.tables, found.times.table)),
+            *(table(entry) for entry in (*found.tables, *found.times.tables)),
             "<h2>Figures</h2>" if found.figures else "",
             *(_figure(figure) for figure in found.figures),
             "<h2>What was evaluated, with what</h2>",

@@ -36,11 +36,20 @@ class Figure:
 
 @dataclass(frozen=True)
 class Times:
-    """When it ran (UTC, ISO 8601), for how many seconds, and the metrics that are times."""
+    """When it ran (UTC, ISO 8601), for how many seconds, and the metrics that are times.
+
+    ``more`` are further tables of such metrics.
+    """
 
     started: str
     seconds: float
     table: Table
+    more: tuple[Table, ...] = ()
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All of them, in their order."""
+        return (self.table, *self.more)
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ def document(report: Report) -> str:
         "times": {
             "started": report.times.started,
             "seconds": report.times.seconds,
-            "metrics": [_table(report.times.table)],
+            "metrics": [_table(table) for table in report.times.tables],
         },
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

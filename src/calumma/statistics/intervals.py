@@ -54,8 +54,19 @@ def newcombe(
     if n == 0 or other_n == 0:
         return Interval(-1.0, 1.0)
     p, q = successes / n, other_successes / other_n
-    low = p - q - math.hypot(p - ours.low, theirs.high - q)
-    high = p - q + math.hypot(ours.high - p, q - theirs.low)
+    return difference(p, ours, q, theirs)
+
+
+def difference(
+    value: float, interval: Interval, other: float, other_interval: Interval
+) -> Interval:
+    """The interval of one estimate minus another, independent one, from the interval of each.
+
+    At the level of the two. Newcombe's interval is this one on Wilson's intervals. Source: G. Zou
+    and A. Donner, Statistics in Medicine 27 (2008) 1693-1702 (MOVER).
+    """
+    low = value - other - math.hypot(value - interval.low, other_interval.high - other)
+    high = value - other + math.hypot(interval.high - value, other - other_interval.low)
     return Interval(low, high)
 
 
