@@ -16,6 +16,7 @@ from pathlib import Path
 
 from calumma import __version__, errors
 from calumma.cluster import layout
+from calumma.schedule import commands as scheduling
 
 _UP = """\
 Start the one-machine cluster in the background: the Kubernetes API, the node, Envoy and
@@ -84,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     _project_option(train, "where inferenceservices/digits/config.pbtxt lies")
     boards = add("dashboards", _dashboards, "render the Grafana dashboards as JSON")
     boards.add_argument("--into", type=Path, default=Path("build/dashboards"), metavar="FOLDER")
+    schedules = commands.add_parser(
+        "schedule",
+        help="run evaluations by themselves, here and on a cluster",
+        description=scheduling.HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    scheduling.add(schedules)
     install = add("install", _install, "install a program that the cluster uses")
     install.add_argument("program", choices=["prometheus"])
     demo = add(

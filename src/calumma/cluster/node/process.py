@@ -13,7 +13,7 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,12 +129,9 @@ def launch(argv: Sequence[str], environment: Mapping[str, str], directory: Path,
         )
 
 
-def leftovers(home: Path) -> Iterator[int]:
-    """Processes that a supervisor of this home started and that outlived it.
-
-    The mark in the environment is inherited, so this finds grandchildren too.
-    """
-    mark = f"{MARK}={home}".encode()
+def carrying(variable: str, value: str) -> Iterator[int]:
+    """Processes with this in their environment, which grandchildren inherit; never our own."""
+    mark = f"{variable}={value}".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
@@ -146,10 +143,20 @@ def leftovers(home: Path) -> Iterator[int]:
             yield int(entry.name)
 
 
+def leftovers(home: Path) -> Iterator[int]:
+    """Processes that a supervisor of this home started and that outlived it."""
+    return carrying(MARK, str(home))
+
+
 def kill_leftovers(home: Path) -> int:
     """Kill them; how many there were."""
+    return kill(leftovers(home))
+
+
+def kill(pids: Iterable[int]) -> int:
+    """Kill processes; how many there were."""
     count = 0
-    for pid in leftovers(home):
+    for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
             count += 1

@@ -1,0 +1,88 @@
+"""What Prometheus is told of schedules, as text that the node serves with its own metrics.
+
+The file stays when the scheduler ends, and that is its point: ``success_expected_timestamp`` says
+until when the next success should have come, so that a rule notices a schedule that has silently
+stopped (a dead man's switch), whatever the reason. Pure.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from calumma.schedule import cron
+from calumma.schedule.definition import Schedule
+from calumma.schedule.state import State
+
+FILE = "schedules.prom"
+PREFIX = "calumma_schedule"
+
+
+class Family(NamedTuple):
+    """A metric: its name after the prefix, its type, and what it says."""
+
+    name: str
+    type: str
+    help: str
+
+
+LAST_SUCCESS = Family(
+    "last_success_timestamp_seconds", "gauge", "When a run last ended with the verdict pass."
+)
+SUCCESS_EXPECTED = Family(
+    "success_expected_timestamp_seconds",
+    "gauge",
+    "When the next pass is overdue: as many due times later as an alert needs failures, and the "
+    "time that a run may take.",
+)
+FAILURES = Family("consecutive_failures", "gauge", "Runs in a row that did not pass.")
+OUTCOME = Family("last_outcome", "gauge", "1 for the outcome of the last run.")
+RUNS = Family("runs_total", "counter", "Runs that ended or were missed, by outcome.")
+ACTIVE = Family("active_runs", "gauge", "Runs under way.")
+SUSPENDED = Family("suspended", "gauge", "1 while nothing becomes due.")
+
+FAMILIES = (LAST_SUCCESS, SUCCESS_EXPECTED, FAILURES, OUTCOME, RUNS, ACTIVE, SUSPENDED)
+
+
+def exposition(known: Iterable[tuple[Schedule, State]]) -> str:
+    """The metrics of all schedules, in Prometheus' text format."""
+    samples = [sample for schedule, state in known for sample in _samples(schedule, state)]
+    lines = []
+    for family in FAMILIES:
+        own = [f"{PREFIX}_{family.name}{rest}" for of, rest in samples if of is family]
+        if own:
+            lines.append(f"# HELP {PREFIX}_{family.name} {family.help}")
+            lines.append(f"# TYPE {PREFIX}_{family.name} {family.type}")
+            lines += own
+    return "".join(f"{line}\n" for line in lines)
+
+
+def expected(schedule: Schedule, times: cron.Times, state: State) -> float | None:
+    """When the next success is overdue; None while the schedule is suspended."""
+    if schedule.suspend:
+        return None
+    begin = max(state.last_success or 0.0, state.since)
+    patience = schedule.alerts.afterFailures if schedule.alerts else 1
+    due = next(itertools.islice(times.after(begin), patience - 1, None), None)
+    if due is None:
+        return None
+    return due + (schedule.startingDeadlineSeconds or 0) + schedule.activeDeadlineSeconds
+
+
+def _samples(schedule: Schedule, state: State) -> Iterator[tuple[Family, str]]:
+    def sample(family: Family, value: float, more: str = "") -> tuple[Family, str]:
+        return family, f'{{schedule="{schedule.name}"{more}}} {value:.17g}'
+
+    if state.last_success is not None:
+        yield sample(LAST_SUCCESS, state.last_success)
+    overdue = expected(schedule, schedule.times, state)
+    if overdue is not None:
+        yield sample(SUCCESS_EXPECTED, overdue)
+    yield sample(FAILURES, state.failures)
+    if state.last_outcome is not None:
+        yield sample(OUTCOME, 1, f',outcome="{state.last_outcome}"')
+    for outcome, count in sorted(state.counts.items()):
+        yield sample(RUNS, count, f',outcome="{outcome}"')
+    yield sample(ACTIVE, len(state.active))
+    yield sample(SUSPENDED, int(schedule.suspend))
