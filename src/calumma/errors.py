@@ -31,6 +31,7 @@ message is a sentence that names the object, what was found, and what would be a
     ├── InferenceError          a request or answer that the inference protocol cannot carry
     ├── MonitoringError         Prometheus does not answer, or refuses the question
     ├── AlertFailed             people could not be told of a schedule that fails or recovers
+    ├── FeedbackError           a folder of feedback, or what is sent to it, cannot be used
     └── EvaluationError         an evaluation that cannot be carried out as asked
         ├── ParameterRefused    a parameter that a notebook does not declare, or of another type
         └── VerdictNotPassed    an evaluation whose verdict is fail or inconclusive
@@ -138,6 +139,10 @@ class MonitoringError(CalummaError):
 
 class AlertFailed(CalummaError):
     """People could not be told that a schedule fails or recovers; the message has no secret."""
+
+
+class FeedbackError(CalummaError):
+    """A folder of feedback cannot be read or written, or something sent to it is no feedback."""
 
 
 class EvaluationError(CalummaError):

@@ -9,6 +9,7 @@ as ``Host`` (RFC 6761), since most resolvers know only ``localhost`` itself.
 - :mod:`~calumma.inference.client`: the client and its replies.
 - :mod:`~calumma.inference.classification`: the V1 protocol as our classifiers speak it.
 - :mod:`~calumma.inference.tensors`: the V2 protocol, JSON and binary.
+- :mod:`~calumma.inference.predictor`: a predictor asked past its transformer.
 - :mod:`~calumma.inference.location`: from an InferenceService's name to its address.
 
 Next room: :mod:`calumma.load`, which asks at a steady pace.

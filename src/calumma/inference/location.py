@@ -10,16 +10,22 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from calumma import errors
 
 
 class Target(NamedTuple):
-    """A revision of the predictor and its declared share of the traffic, in percent."""
+    """A revision of the predictor and its declared share of the traffic, in percent.
+
+    In Standard mode a revision is a Deployment. ``url`` is where this predictor revision alone
+    answers, past any transformer and whatever its share; None where the cluster gives it no host.
+    """
 
     revision: str
     percent: int
     latest: bool
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,8 @@ class Endpoint:
 
     ``url`` is its ``status.url``, ``model`` the name in the protocol's paths, ``targets`` the
     declared split of its predictor (empty where the cluster does not declare one), and
-    ``prometheus`` the address of the cluster's Prometheus, None when it names none. ``predictor``
+    ``prometheus`` the address of the cluster's Prometheus, None when it names none. ``standard``
+    says that it is in Standard mode, ``transformed`` that callers meet a transformer. ``predictor``
     is where the predictor answers without its transformer, None where the status does not say.
     """
 
@@ -38,6 +45,8 @@ class Endpoint:
     model: str
     targets: tuple[Target, ...]
     prometheus: str | None
+    standard: bool = False
+    transformed: bool = False
     predictor: str | None = None
 
     @property
@@ -71,16 +80,55 @@ class Endpoint:
     def canary(self) -> tuple[Target, Target]:
         """The stable revision and the canary that shares its traffic.
 
-        Raises :class:`~calumma.errors.EvaluationError` when the traffic is not split.
+        Raises :class:`~calumma.errors.EvaluationError` when the traffic is not split between two.
         """
-        stable, latest = self.stable, self.latest
-        if stable is None or latest is None or not 0 < latest.percent < 100:
+        stable, latest = self._sides()
+        if not 0 < latest.percent < 100:
+            raise self._without("canary with a share of the traffic")
+        if self.standard and self.transformed:
             raise errors.EvaluationError(
-                f"{self.service} in namespace {self.namespace} has no canary with a share of the "
-                f"traffic ({self._shares or 'it declares no split'}); "
-                "set canaryTrafficPercent between 1 and 99"
+                f"in Standard mode the transformer of {self._name} calls the stable predictor "
+                f"only, so no request reaches {latest.revision}; replay requests to both, or "
+                "use Knative mode"
             )
         return stable, latest
+
+    def hosts(self) -> tuple[Target, Target]:
+        """The stable revision and the canary, whatever its share, each with a host of its own.
+
+        Raises :class:`~calumma.errors.EvaluationError` where there is no canary or no such host.
+        """
+        stable, latest = self._sides()
+        if stable.url is None or latest.url is None:
+            raise errors.EvaluationError(
+                f"the revisions of {self._name} have no hosts of their own, to which a request "
+                "could be sent as a pair; give both the annotation "
+                'serving.kserve.io/enable-tag-routing: "true" (it makes a new revision), or use '
+                "live traffic"
+            )
+        return stable, latest
+
+    def _sides(self) -> tuple[Target, Target]:
+        stable, latest = self.stable, self.latest
+        if len(self.targets) > 2:
+            raise errors.EvaluationError(
+                f"{self._name} has {len(self.targets) - 1} canaries ({self._shares}); "
+                "one at a time is compared with the stable one"
+            )
+        if stable is None or latest is None or stable.revision == latest.revision:
+            raise self._without("canary")
+        return stable, latest
+
+    def _without(self, what: str) -> errors.EvaluationError:
+        where = "trafficPercent of the canary" if self.standard else "canaryTrafficPercent"
+        return errors.EvaluationError(
+            f"{self._name} has no {what} "
+            f"({self._shares or 'it declares no split'}); set {where} between 1 and 99"
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"{self.service} in namespace {self.namespace}"
 
     @property
     def _shares(self) -> str:
@@ -135,20 +183,65 @@ def _endpoint(
         raise errors.ServiceUnavailable(
             f"the InferenceService {service} in namespace {namespace} is not ready: {reason}"
         )
-    component = status.get("components", {}).get("predictor", {})
-    traffic = component.get("traffic", [])
-    targets = tuple(
+    spec = found.get("spec", {})
+    standard = status.get("deploymentMode") in ("Standard", "RawDeployment")
+    targets = _deployments(service, namespace, found) if standard else _revisions(status)
+    return Endpoint(
+        service,
+        namespace,
+        status["url"],
+        _model_name(spec) or service,
+        targets,
+        prometheus,
+        standard,
+        "transformer" in spec,
+        status.get("components", {}).get("predictor", {}).get("url"),
+    )
+
+
+def _revisions(status: dict[str, Any]) -> tuple[Target, ...]:
+    """The revisions of Knative mode, by the traffic that the status declares."""
+    traffic = status.get("components", {}).get("predictor", {}).get("traffic", [])
+    return tuple(
         Target(
             revision=target["revisionName"],
             percent=target.get("percent", 0),
             latest=target.get("latestRevision", False),
+            url=target.get("url"),
         )
         for target in traffic
         if target.get("revisionName")
     )
-    model = _model_name(found.get("spec", {})) or service
-    url = status["url"]
-    return Endpoint(service, namespace, url, model, targets, prometheus, component.get("url"))
+
+
+def _deployments(service: str, namespace: str, found: dict[str, Any]) -> tuple[Target, ...]:
+    """The Deployments of Standard mode, if there is a canary: the stable one has what is left.
+
+    A canary that is not ready gets nothing, whatever its entry says.
+    """
+    status = found["status"]
+    canaries = [each for each in status.get("canaryStatuses", []) if each.get("ready")]
+    if not canaries:
+        return ()
+    own = found["spec"]["predictor"].get("name")
+    rest = 100 - sum(each.get("trafficPercent", 0) for each in canaries)
+    named = [(own, rest, False)]
+    named += [(each["name"], each.get("trafficPercent", 0), True) for each in canaries]
+    targets = []
+    for name, percent, latest in named:
+        revision = f"{service}-{name}-predictor" if name else f"{service}-predictor"
+        url = _service_url(status["url"], revision, namespace)
+        targets.append(Target(revision, percent, latest, url))
+    return tuple(targets)
+
+
+def _service_url(url: str, name: str, namespace: str) -> str:
+    """Where the Service of a Deployment answers: here by the gateway, on a cluster inside it."""
+    parts = urlsplit(url)
+    if not (parts.hostname or "").endswith(".localhost"):
+        return f"http://{name}.{namespace}.svc.cluster.local"
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{name}.{namespace}.localhost{port}"
 
 
 def _model_name(spec: dict[str, Any]) -> str | None:

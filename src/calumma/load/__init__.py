@@ -9,6 +9,7 @@ says how many requests it met: it is never silent.
 
 - :mod:`~calumma.load.schedule`: when to send, and what.
 - :mod:`~calumma.load.generator`: sends, and records each outcome.
+- :mod:`~calumma.load.pairs`: asks two services the same, for a comparison.
 - :mod:`~calumma.load.summary`: rates, failures and latencies of a run.
 
 Next room: :mod:`calumma.scoring`, which says how good the answers were.

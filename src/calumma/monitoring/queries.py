@@ -72,6 +72,12 @@ def latency(where: str, window: str, quantile: float, by: tuple[str, ...] = REVI
     return f"histogram_quantile({quantile}, sum by ({_list((*by, 'le'))}) ({buckets}))"
 
 
+def latency_buckets(where: str, window: str) -> str:
+    """Requests in the window by the upper bound ``le``, in milliseconds, of their time."""
+    buckets = _grown(f"envoy_cluster_upstream_rq_time_bucket{{{where}}}", window)
+    return f"sum by (le) ({buckets})"
+
+
 def share(where: str, window: str) -> str:
     """Each revision's share of its component's requests, from 0 to 1.
 
@@ -168,6 +174,16 @@ def predictions(where: str, window: str, by: tuple[str, ...] = ("class",)) -> st
 def prediction_count(where: str, window: str) -> str:
     """Predictions in the window."""
     return f"sum ({_grown(f'calumma_predictions_total{{{where}}}', window)})"
+
+
+def prediction_counts(where: str, window: str) -> str:
+    """Predictions in the window by class."""
+    return f"sum by (class) ({_grown(f'calumma_predictions_total{{{where}}}', window)})"
+
+
+def confidence_buckets(where: str, window: str) -> str:
+    """Predictions in the window by the upper bound ``le`` of their confidence."""
+    return f"sum by (le) ({_grown(f'calumma_prediction_confidence_bucket{{{where}}}', window)})"
 
 
 def prediction_mix(where: str, window: str) -> str:

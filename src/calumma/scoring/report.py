@@ -7,7 +7,7 @@ the rest is the same, byte for byte, for the same parameters, data and answers.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,13 +38,15 @@ class Figure:
 class Times:
     """When it ran (UTC, ISO 8601), for how many seconds, and the metrics that are times.
 
-    ``more`` are further tables of such metrics.
+    ``more`` are further tables of such metrics, ``counts`` plain records that depend on times, for
+    programs.
     """
 
     started: str
     seconds: float
     table: Table
     more: tuple[Table, ...] = ()
+    counts: Sequence[Mapping[str, Any]] = ()
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -58,7 +60,8 @@ class Report:
 
     ``subject`` names the service and its revisions, ``data`` the cases (name, number, SHA-256),
     ``environment`` the code and machine (see :func:`calumma.evidence.environment`), and
-    ``parameters`` are the notebook's own, seeds included. Their values go into JSON.
+    ``parameters`` are the notebook's own, seeds included. Their values go into JSON. ``counts`` are
+    plain records of what was counted, for programs that add them up over reports.
     """
 
     title: str
@@ -71,6 +74,7 @@ class Report:
     data: Mapping[str, Any]
     environment: Mapping[str, Any]
     times: Times
+    counts: Sequence[Mapping[str, Any]] = ()
 
 
 def document(report: Report) -> str:
@@ -87,6 +91,7 @@ def document(report: Report) -> str:
         "data": dict(report.data),
         "environment": dict(report.environment),
         "metrics": [_table(table) for table in report.tables],
+        **({"counts": list(report.counts)} if report.counts else {}),
         "figures": [
             {"file": f"figures/{figure.name}.png", "caption": figure.caption}
             for figure in report.figures
@@ -95,6 +100,7 @@ def document(report: Report) -> str:
             "started": report.times.started,
             "seconds": report.times.seconds,
             "metrics": [_table(table) for table in report.times.tables],
+            **({"counts": list(report.times.counts)} if report.times.counts else {}),
         },
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

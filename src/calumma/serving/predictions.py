@@ -26,8 +26,8 @@ PREDICTIONS = Counter(
 )
 CONFIDENCE = Histogram(
     "calumma_prediction_confidence",
-    "Probability of the predicted class.",
-    ["model_name"],
+    "Probability of the predicted class, by the predictor's revision that gave it.",
+    ["model_name", "predictor_revision"],
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
 )
 
@@ -112,7 +112,7 @@ class Meter:
         self._model = model
         self._names = names
         self._counters: dict[str, list[Counter]] = {}
-        self._confidence = CONFIDENCE.labels(model)
+        self._confidences: dict[str, Histogram] = {}
 
     def count(self, predictions: Predictions, revision: str) -> None:
         """Count each prediction of a batch; ``revision`` is empty where the gateway names none."""
@@ -120,8 +120,10 @@ class Meter:
         if counters is None:
             counters = [PREDICTIONS.labels(self._model, name, revision) for name in self._names]
             self._counters[revision] = counters
+            self._confidences[revision] = CONFIDENCE.labels(self._model, revision)
+        confidence = self._confidences[revision]
         for number, probability in zip(
             predictions.classes.tolist(), predictions.probability.tolist(), strict=True
         ):
             counters[number].inc()
-            self._confidence.observe(probability)
+            confidence.observe(probability)

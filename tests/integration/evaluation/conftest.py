@@ -90,11 +90,12 @@ class Service:
     def url(self) -> str:
         return f"http://digits.{self.namespace}.localhost:{self.port}"
 
-    def answer(self, body: bytes) -> tuple[int, str, bytes]:
-        """Status, revision and body of a reply."""
+    def answer(self, body: bytes, host: str) -> tuple[int, str, bytes]:
+        """Status, revision and body of a reply; a tag's host leads to its revision alone."""
         begin = time.perf_counter()
         with self.lock:
             (revision,) = self.choice.choices(list(self.weights), list(self.weights.values()))
+        revision = {"prev": STABLE, "latest": CANARY}.get(host.partition("-")[0], revision)
         status, reply = 503, b"no healthy upstream"
         if revision not in self.failing:
             status, reply = 200, self.classify(self.classifiers.get(revision, self.good), body)
@@ -137,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        status, revision, reply = self.server.service.answer(body)
+        status, revision, reply = self.server.service.answer(body, self.headers["Host"])
         self.reply(status, reply, revision)
 
     def do_GET(self) -> None:
@@ -288,8 +289,14 @@ def answers(kubeconfig: Path) -> bool:
 def declare(cluster: Any, service: Service, prometheus: str | None = None) -> None:
     """Store the service, ready and split as it is, and where Prometheus is."""
     latest = max(service.weights)
+    host = f"digits-predictor.{service.namespace}.localhost:{service.port}"
     traffic = [
-        {"revisionName": revision, "percent": percent, "latestRevision": revision == latest}
+        {
+            "revisionName": revision,
+            "percent": percent,
+            "latestRevision": revision == latest,
+            "url": f"http://{'latest' if revision == latest else 'prev'}-{host}",
+        }
         for revision, percent in service.weights.items()
     ]
     status = {

@@ -7,19 +7,24 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from calumma import evidence, running
+from calumma import datasets, evidence, running
+from calumma.inference import classification
 from calumma.scoring.gates import Verdict
 
 from .conftest import CANARY, STABLE, Service, declare
 
 EVALUATION = Path(__file__).parents[3] / "evaluation"
-QUICK = {"seconds": 4.0, "rate": 150.0, "settle": 1.0}
+QUICK = {"traffic": "live", "dataset": "digits", "seconds": 4.0, "rate": 150.0, "settle": 1.0}
+
+ROLES = ("stable", "canary")
 
 Cluster = Any  # a kserve.KServeClient, which has no types
 
@@ -36,8 +41,10 @@ def offline(service: Service, **given: Any) -> running.Run:
     return running.execute(EVALUATION / "offline.ipynb", Path("runs/offline.ipynb"), given)
 
 
-def online(service: Service, **given: Any) -> running.Run:
-    given = {"namespace": service.namespace, **QUICK, **given}
+def online(service: Service, prometheus: str = "", **section: Any) -> running.Run:
+    suite = {"name": "digits", "service": "digits", "online": {**QUICK, **section}}
+    Path("suite.yaml").write_text(yaml.safe_dump(suite))
+    given = {"namespace": service.namespace, "suite": "suite.yaml", "prometheus": prometheus}
     return running.execute(EVALUATION / "online.ipynb", Path("runs/online.ipynb"), given)
 
 
@@ -117,7 +124,7 @@ def test_during_a_canary_only_the_revision_in_question_is_judged(
     ("notebook", "given", "said"),
     [
         (offline, {"namespace": "empty"}, "digits in namespace empty .* does not exist"),
-        (online, {}, f"has no canary with a share of the traffic .{STABLE}: 100%"),
+        (online, {}, f"has no canary .{STABLE}: 100%"),
     ],
 )
 def test_what_cannot_be_evaluated_is_an_error_with_a_sentence(
@@ -136,12 +143,21 @@ def test_what_cannot_be_evaluated_is_an_error_with_a_sentence(
 def test_a_canary_that_is_as_good_passes(cluster: Cluster, service: Service, watching: str) -> None:
     service.weights = {STABLE: 50, CANARY: 50}
     declare(cluster, service, watching)
-    run = online(service, margin=0.1)
+    run = online(service, margins={"accuracy": 0.1, "failures": 0.1})
     assert (run.verdict, run.code) == (Verdict.PASS, 0), run.sentence
     metrics = found(run)
     assert metrics["accuracy of canary"]["n"] > 150
     assert metrics["failed requests of canary"]["n"] == pytest.approx(300, rel=0.25)
-    assert metrics["p95 of canary, predictor"]["value"] > 0
+    assert metrics["distance of the class mixes"]["interval"]["low"] == 0
+    assert metrics["slow requests of canary"]["count"] == 0
+    counts = {(each["source"], each["role"]): each for each in content(run)["counts"]}
+    assert set(counts) == {(by, role) for by in ("sent", "prometheus") for role in ROLES}
+    sent = counts["sent", "canary"]
+    assert (sent["revision"], sent["percent"], sent["failures"]) == (CANARY, 50, 0)
+    assert sent["right"] + sent["wrong"] == metrics["accuracy of canary"]["n"]
+    assert sum(sent["classes"].values()) == sent["requests"]
+    timed = content(run)["times"]["counts"][1]["at_most_ms"]
+    assert timed["+Inf"] == sent["requests"] >= timed["10"]
     assert content(run)["subject"] == {
         "service": "digits",
         "namespace": service.namespace,
@@ -180,3 +196,40 @@ def test_errors_and_a_wrong_split_are_found_beside_wrong_answers(
         "failed requests, canary minus stable": "fail",
         "share of canary": "inconclusive",
     }
+
+
+def test_pairs_tell_with_few_requests_what_the_split_cannot(
+    cluster: Cluster, service: Service, watching: str
+) -> None:
+    service.weights = {STABLE: 100, CANARY: 0}
+    service.classifiers = {CANARY: service.bad}
+    declare(cluster, service)
+    run = online(service, prometheus=watching, traffic="replay", seconds=1.0, rate=100.0)
+    assert (run.verdict, run.code) == (Verdict.FAIL, 1), run.sentence
+    metrics = found(run)
+    assert metrics["accuracy of stable"]["n"] == metrics["accuracy of canary"]["n"] == 100
+    assert metrics["accuracy, canary minus stable"]["interval"]["high"] < -0.05
+    assert metrics["p of equally good"]["value"] < 1e-6
+    assert (
+        metrics["only canary is right"]["value"] < 0.05 < metrics["only stable is right"]["value"]
+    )
+    assert "share of canary" not in metrics
+    assert Path("runs/online/figures/disagreements.png").stat().st_size > 5000
+
+
+def test_traffic_of_others_is_judged_by_prometheus_alone(
+    cluster: Cluster, service: Service, watching: str
+) -> None:
+    service.weights = {STABLE: 50, CANARY: 50}
+    declare(cluster, service, watching)
+    picture = classification.encode([datasets.held_out("digits")[0].image])
+    for _ in range(400):
+        service.answer(picture, "digits")
+    time.sleep(0.6)
+    margins = {"accuracy": None, "failures": 0.1}
+    run = online(service, traffic="prometheus", dataset=None, margins=margins, seconds=20.0)
+    assert (run.verdict, run.code) == (Verdict.PASS, 0), run.sentence
+    metrics = found(run)
+    assert metrics["failed requests of canary"]["n"] > 150
+    assert metrics["share of canary"]["n"] == pytest.approx(400, rel=0.2)
+    assert "accuracy of canary" not in metrics

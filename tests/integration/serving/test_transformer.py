@@ -168,7 +168,10 @@ def test_metrics_count_requests_and_predictions(chain: Chain) -> None:
     )
     assert after[mine] - before[mine] == 3
     assert {name for name in grown if name.startswith("calumma_predictions_total")} == {mine}
-    confidence = 'calumma_prediction_confidence_bucket{le="+Inf",model_name="digits"}'
+    confidence = (
+        'calumma_prediction_confidence_bucket{le="+Inf",model_name="digits",'
+        f'predictor_revision="{REVISION}"}}'
+    )
     assert after[confidence] - before[confidence] == 3
     for step in ("preprocess", "predict", "postprocess"):
         counted = f'request_{step}_seconds_count{{model_name="digits"}}'

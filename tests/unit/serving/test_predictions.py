@@ -107,8 +107,10 @@ def test_predictions_are_counted_by_revision() -> None:
     meter.count(predictions.of(LOGITS[:1], NAMES), "digits-predictor-00002")
     assert counts("digits-predictor-00001") == [1, 1, 0]
     assert counts("digits-predictor-00002") == [0, 1, 0]
-    labels = {"model_name": "counted"}
+    labels = {"model_name": "counted", "predictor_revision": "digits-predictor-00001"}
     confidence = "calumma_prediction_confidence"
-    assert REGISTRY.get_sample_value(f"{confidence}_count", labels) == 3
-    assert REGISTRY.get_sample_value(f"{confidence}_bucket", {**labels, "le": "0.7"}) == 2
-    assert REGISTRY.get_sample_value(f"{confidence}_bucket", {**labels, "le": "1.0"}) == 3
+    assert REGISTRY.get_sample_value(f"{confidence}_count", labels) == 2
+    assert REGISTRY.get_sample_value(f"{confidence}_bucket", {**labels, "le": "0.7"}) == 1
+    assert REGISTRY.get_sample_value(f"{confidence}_bucket", {**labels, "le": "1.0"}) == 2
+    labels["predictor_revision"] = "digits-predictor-00002"
+    assert REGISTRY.get_sample_value(f"{confidence}_count", labels) == 1
