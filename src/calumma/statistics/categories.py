@@ -53,10 +53,12 @@ def distance(ours: Counts, theirs: Counts) -> float:
 
 
 def distance_interval(ours: Counts, theirs: Counts, confidence: float = 0.95) -> Interval:
-    """An interval of the distance that holds at least as often as it says.
+    """An interval of the distance: what Newcombe's intervals of all shares' differences allow.
 
-    It is what Newcombe's intervals of all shares' differences allow, held together by Bonferroni's
-    inequality. Resampling would not do: the distance of two samples of one mix is never 0.
+    They are held together by Bonferroni's inequality, and are approximations for rare categories:
+    in simulations with equal mixes a 95% interval held 0 in 94.3% (ten categories, samples of 60
+    and 300) to 97.5% of the cases, and with far apart mixes the distance always. Resampling would
+    not do: the distance of two samples of one mix is never 0.
     """
     each = 1 - (1 - confidence) / max(1, len({*ours, *theirs}))
     found = share_differences(ours, theirs, each)

@@ -13,7 +13,7 @@ from calumma.statistics.intervals import Interval
 
 
 def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """The interval of all proportions that the exact binomial test does not refuse.
+    """The interval of all proportions that :func:`binomial` does not refuse.
 
     Without trials it is [0, 1]. Source: C. J. Clopper and E. S. Pearson, Biometrika 26 (1934)
     404-413.
@@ -26,11 +26,14 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interva
 
 
 def binomial(successes: int, n: int, proportion: float) -> float:
-    """The two-sided p-value of ``successes`` in ``n`` trials that succeed with ``proportion``."""
+    """The two-sided p-value of ``successes`` in ``n`` trials that succeed with ``proportion``.
+
+    It is twice the smaller tail, at most 1: the test that :func:`clopper_pearson` inverts.
+    """
     _check(successes, n)
-    if n == 0:
-        return 1.0
-    return float(stats.binomtest(successes, n, proportion).pvalue)
+    below = float(stats.binom.cdf(successes, n, proportion))
+    above = float(stats.binom.sf(successes - 1, n, proportion))
+    return min(1.0, 2 * min(below, above))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
