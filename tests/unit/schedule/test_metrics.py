@@ -46,6 +46,7 @@ def test_what_has_happened() -> None:
     assert found["last_success_timestamp_seconds hourly"] == at("01:01")
     assert found["success_expected_timestamp_seconds hourly"] == at("06:00")
     assert found["consecutive_failures hourly"] == 2
+    assert found["failing hourly"] == 1
     assert found["last_outcome hourly,error"] == 1
     assert "last_outcome hourly,fail" not in found
     assert [found[f"runs_total hourly,{each}"] for each in ("pass", "fail", "error")] == [1, 1, 1]
@@ -58,6 +59,8 @@ def test_patience_is_what_the_document_says() -> None:
         activeDeadlineSeconds=1200,
     )
     assert metrics.expected(patient, patient.times, after(0)) == at("04:30")
+    assert samples(metrics.exposition([(patient, after(1, 1))]))["failing hourly"] == 0
+    assert samples(metrics.exposition([(patient, after(1, 1, 3))]))["failing hourly"] == 1
     paused = schedule(suspend=True)
     assert metrics.expected(paused, paused.times, after(0)) is None
     found = samples(metrics.exposition([(paused, after(0))]))

@@ -19,7 +19,8 @@ class Settings:
     ``statistics_port`` and ``node_port`` are where Prometheus reads Envoy's and the node's metrics.
     ``address`` is where the gateway listens, ``claims`` maps claim names to folders, ``images``
     is the whole table, the person's rows first. ``prometheus_port`` is None without Prometheus;
-    ``started`` tells this start of the cluster from others.
+    ``started`` tells this start of the cluster from others; ``rules`` is the pattern of the files
+    with Prometheus' alert rules.
     """
 
     api_port: int
@@ -31,6 +32,7 @@ class Settings:
     address: str = "127.0.0.1"
     claims: Mapping[str, str] = field(default_factory=dict)
     images: tuple[images.Row, ...] = ()
+    rules: str = ""
 
     @property
     def domain(self) -> str:

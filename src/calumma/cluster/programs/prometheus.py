@@ -44,8 +44,11 @@ def program(binary: Path, directory: Path, port: int) -> programs.Program:
     return programs.Program(argv, {}, directory)
 
 
-def configuration(directory: Path, *, envoy: int, node: int) -> dict[str, Any]:
-    """The configuration file's content; ``envoy`` and ``node`` are the ports of their metrics."""
+def configuration(directory: Path, *, envoy: int, node: int, rules: str) -> dict[str, Any]:
+    """The configuration file's content; ``envoy`` and ``node`` are the ports of their metrics.
+
+    ``rules`` is a pattern of files with alert rules, of which there need be none.
+    """
     labels = ("namespace", "service", "component", "revision")
     relabel = [
         {
@@ -62,6 +65,7 @@ def configuration(directory: Path, *, envoy: int, node: int) -> dict[str, Any]:
             "scrape_timeout": f"{SCRAPE_SECONDS}s",
             "evaluation_interval": f"{SCRAPE_SECONDS}s",
         },
+        "rule_files": [rules],
         "scrape_configs": [
             {
                 "job_name": "pods",

@@ -13,7 +13,7 @@ DIRECTORY = Path("/calumma/prometheus")
 
 
 def test_the_configuration() -> None:
-    found = prometheus.configuration(DIRECTORY, envoy=20000, node=20001)
+    found = prometheus.configuration(DIRECTORY, envoy=20000, node=20001, rules="/p/*.rules.yaml")
     assert found == yaml.safe_load((GOLDEN / "prometheus.yaml").read_text())
 
 
