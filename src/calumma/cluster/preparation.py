@@ -34,7 +34,7 @@ Tell = Callable[[str], None]
 API, AGENT, ENVOY, PROMETHEUS = "api", supervisord.AGENT, "envoy", "prometheus"
 ACTIVATOR, SCHEDULER = "activator", "scheduler"
 
-_SCHEDULER_GRACE = 20.0
+_SCHEDULER_GRACE = 40.0
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,16 @@ is read now and kept in the cluster's home, readable for you alone; a file is re
 RENDER = """\
 Write a schedule as a CronJob and what it needs (ServiceAccount, Role, RoleBinding, ConfigMap with
 the suite, PersistentVolumeClaim for the runs) as YAML, for the namespace of the suite's service.
+What only a cluster needs to know may stand in the file, too:
+
+  cluster:
+    image: registry.example/calumma-evaluation:1      # by default calumma/evaluation:<version>
+    storage: 5Gi                                      # for the runs
+    storageClassName: fast
+    pushgateway: http://pushgateway.monitoring:9091   # for the metrics that an evaluation finds
 
 example:
-  docker build -f evaluation/Dockerfile -t REGISTRY/calumma-evaluation:1 .    # cluster.image
+  docker build -f evaluation/Dockerfile -t registry.example/calumma-evaluation:1 .
   calumma schedule render evaluation/schedules/nightly.yaml | kubectl apply -f -
 """
 

@@ -149,10 +149,11 @@ def _pod(schedule: Schedule, name: str) -> Object:
 
 def _container(schedule: Schedule) -> Object:
     suite = {"name": "suite", "mountPath": str(FOLDER / schedule.suite), "subPath": _KEY}
+    gateway = schedule.cluster.pushgateway
     return {
         "name": "evaluate",
         "image": image(schedule),
-        "command": list(schedule.argv),
+        "command": [*schedule.argv, *(("--pushgateway", gateway) if gateway else ())],
         "workingDir": str(FOLDER),
         # Jupyter and matplotlib write into the home of their user.
         "env": [{"name": "HOME", "value": "/tmp"}],

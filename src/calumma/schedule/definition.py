@@ -74,6 +74,8 @@ class Cluster(document.Part):
     storage: Annotated[str, pydantic.Field(pattern=r"^[1-9][0-9]*[KMGT]i$")] = "5Gi"
     """The size of the claim that keeps the runs."""
     storageClassName: str | None = None
+    pushgateway: Annotated[str, pydantic.Field(pattern=r"^https?://")] | None = None
+    """Where a run leaves its metrics for Prometheus, which cannot ask a pod that has ended."""
 
 
 class Schedule(document.Part):

@@ -15,7 +15,7 @@ from calumma.cluster.node.record import Wanted
 from calumma.cluster.programs import container
 
 MARK = "CALUMMA_SCHEDULED_RUN"
-GRACE = 15.0
+GRACE = 30.0
 """Seconds between SIGTERM and SIGKILL, in which an evaluation keeps its notebook."""
 
 

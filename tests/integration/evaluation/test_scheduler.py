@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import sys
 import time
@@ -27,6 +28,8 @@ from calumma.schedule.state import Outcome, Run, State
 EVALUATION = """
 import json, os, pathlib, signal, subprocess, sys, time
 asked = json.loads(pathlib.Path("asked.json").read_text())
+with open("begun", "a") as begun:
+    begun.write(os.environ["CALUMMA_SCHEDULED_RUN"] + "\\n")
 pathlib.Path("called.json").write_text(json.dumps([sys.argv[1:], dict(os.environ)]))
 runs = pathlib.Path(sys.argv[sys.argv.index("--into") + 1])
 runs.mkdir(exist_ok=True)
@@ -219,6 +222,25 @@ async def test_a_run_whose_scheduler_is_killed_is_noticed_and_not_begun_again(pl
     assert place.notebook == "as far as it came"
     assert place.counts() == {"interrupted": 1}
     assert (await place.run()).outcome is Outcome.PASS
+
+
+async def test_killed_at_any_moment_it_begins_no_run_twice_and_loses_none(place: Place) -> None:
+    place.apply(successfulJobsHistoryLimit=99, failedJobsHistoryLimit=99)
+    chance = random.Random(0)
+    for _ in range(8):
+        await place.start()
+        place.store.ask("yearly")
+        await asyncio.sleep(chance.uniform(0.4, 2.2))
+        await place.end(signal.SIGKILL)
+    await place.start()
+    await place.until(lambda: place.store.request("yearly") is None and not place.state().active)
+    runs = [f"yearly/{run.id}" for run in place.state().runs]
+    begun = (place.project / "begun").read_text().split()
+    assert runs and len(set(begun)) == len(begun)
+    assert set(begun) <= set(runs)
+    passed = [run.id for run in place.state().runs if run.outcome is Outcome.PASS]
+    assert place.counts().get("pass", 0) == len(passed)
+    assert {f"yearly/{each}" for each in passed} <= set(begun)
 
 
 async def test_a_scheduler_that_is_ended_ends_its_runs_first(place: Place) -> None:

@@ -41,7 +41,12 @@ FULL = schedule(
     failedJobsHistoryLimit=0,
     suspend=True,
     alerts={"webhook": {"environment": "URL"}},
-    cluster={"image": "registry/evaluation:1", "storage": "10Gi", "storageClassName": "fast"},
+    cluster={
+        "image": "registry/evaluation:1",
+        "storage": "10Gi",
+        "storageClassName": "fast",
+        "pushgateway": "http://pushgateway:9091",
+    },
 )
 
 
@@ -145,7 +150,8 @@ def test_everything_refers_to_what_is_there() -> None:
     assert found["ConfigMap"]["data"] == {mounts["suite"]["subPath"]: CONTENT}
     assert mounts["suite"]["mountPath"] == f"{pod['containers'][0]['workingDir']}/suites/a.yaml"
     assert pod["containers"][0]["image"] == "registry/evaluation:1"
-    assert pod["containers"][0]["command"] == list(FULL.argv)
+    command = pod["containers"][0]["command"]
+    assert command == [*FULL.argv, "--pushgateway", "http://pushgateway:9091"]
 
 
 def test_it_may_do_as_little_as_possible() -> None:
