@@ -83,6 +83,7 @@ class Search(document.Part):
 class Step(NamedTuple):
     """A rate that was measured; times in seconds, rates in requests a second.
 
+    ``offered`` is what chance made of the rate.
     ``began`` and ``ended`` are Unix times around it, with warm-up and silence. ``latency`` is the
     objective's quantile, in milliseconds, and ``mean`` the mean in seconds, None without answers;
     ``failed`` is the share of requests that failed. ``holds`` says whether the objective was met,
@@ -92,6 +93,7 @@ class Step(NamedTuple):
 
     rate: float
     requests: int
+    offered: float
     achieved: float
     mean: float | None
     latency: metrics.Metric
@@ -212,13 +214,13 @@ class _Explorer:
         self._take(held, missed)
 
     async def _holds(self, rate: float) -> bool | None:
-        """Whether a rate holds, at the second try if need be; None when that cannot be known."""
+        """Whether a rate holds, at the second try if need be; None when the search is over."""
         for _ in range(2):
             step = await self._measure(rate)
             self._curve.steps.append(step)
             if not step.alive:
                 self._end(f"after {rate:.4g}/s the service did not come back")
-                return False
+                return None
             if step.holds:
                 return True
             if not step.sound:

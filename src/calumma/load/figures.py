@@ -60,6 +60,7 @@ def percentiles(groups: Mapping[str, Sequence[Outcome]]) -> bytes:
                 axes.plot(*zip(*points, strict=True), color=colour, label=name)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0)))
         axes.xaxis.set_major_formatter(ticker.FuncFormatter(_as_percentile))
         axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         axes.set_xlabel("percentile of the requests")
@@ -135,10 +136,12 @@ def throughput(found: curve.Curve, objective: curve.Objective) -> bytes:
         above.set_ylabel("latency in ms")
         _line(below, steps, lambda step: step.achieved / 1000, ACCENT, "answered")
         offered = [step.rate for step in steps]
-        below.plot(offered, offered, color=INK, linestyle=":", linewidth=1, label="offered")
+        sent = [step.offered for step in steps]
+        below.plot(offered, sent, color=INK, linestyle=":", linewidth=1, label="offered")
         below.set_ylabel("requests a second")
         below.set_xlabel("offered requests a second")
         below.set_xscale("log")
+        below.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
         below.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         below.xaxis.set_minor_formatter(ticker.NullFormatter())
         limit, knee = found.limit, found.knee

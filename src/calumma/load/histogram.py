@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from pathlib import Path
 
 from hdrh.histogram import HdrHistogram
 
-SUFFIX = ".hgrm"
+FILE = "latency.hgrm"
 _LONGEST = 3_600_000_000
 _TICKS = 5
 """Steps for each halving of the distance to 100%."""
@@ -31,6 +32,12 @@ def text(histogram: HdrHistogram) -> str:
     file = io.BytesIO()
     histogram.output_percentile_distribution(file, 1.0, _TICKS)
     return file.getvalue().decode()
+
+
+def write(folder: Path, latencies: Iterable[float]) -> None:
+    """Leave the text of latencies in seconds in a report's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_text(text(recorded(latencies)), encoding="utf-8")
 
 
 def curve(histogram: HdrHistogram) -> list[tuple[float, float]]:

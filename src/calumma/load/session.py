@@ -225,6 +225,7 @@ class _Sender:
         return curve.Step(
             rate=rate,
             requests=len(measured),
+            offered=len(measured) / search.seconds,
             achieved=measures.achieved(measured, length, search.seconds).value or 0.0,
             mean=float(found.mean()) if found.size else None,
             latency=latency,

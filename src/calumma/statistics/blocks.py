@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from calumma import errors
 from calumma.statistics.bootstrap import Samples
@@ -31,8 +32,8 @@ def length(values: Samples) -> int:
     """
     if values.size < 3:
         return 1
-    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)
-    correlation = min(max(_correlation(values), _correlation(ranks), 0.0), 0.999)
+    correlation = max(_correlation(values), _correlation(stats.rankdata(values)))
+    correlation = min(max(correlation, 0.0), 0.999)
     found = math.pow(2 * correlation / (1 - correlation**2), 2 / 3) * math.cbrt(values.size)
     return max(1, min(math.ceil(found), values.size // 5))
 

@@ -144,6 +144,39 @@ def test_triton_times_are_means_of_a_request_in_milliseconds(promtool: Promtool)
     )
 
 
+def test_the_parts_of_a_request_s_time_and_the_gpu(promtool: Promtool) -> None:
+    """Each 10 s 10 requests: 1 ms in, 2 ms out, 6.25 ms before it; the GPU is often busy."""
+    given = [
+        series("nv_inference_request_success", "0+10x60"),
+        series("nv_inference_compute_input_duration_us", "0+10000x60"),
+        series("nv_inference_compute_output_duration_us", "0+20000x60"),
+        series("request_preprocess_seconds_sum", "0+0.0625x60", "t1", component="transformer"),
+        series("request_preprocess_seconds_count", "0+10x60", "t1", component="transformer"),
+        series("nv_gpu_utilization", "0 1 0 1 0 1 0 1 0 1x51", gpu_uuid="a"),
+        series("nv_gpu_memory_used_bytes", "100x59 300", gpu_uuid="a"),
+    ]
+    transformer = WHERE.replace("predictor", "transformer")
+    check(
+        promtool,
+        given,
+        answers(queries.triton_input_time(WHERE, "1m"), r1=1),
+        answers(queries.triton_output_time(WHERE, "1m"), r1=2),
+        answers(
+            queries.transformer_time("preprocess", transformer, "1m", queries.REVISION), t1=6.25
+        ),
+        {
+            "expr": queries.gpu_memory(WHERE, "1m"),
+            "eval_time": "10m",
+            "exp_samples": [{"labels": "{}", "value": 300}],
+        },
+        {
+            "expr": queries.gpu_utilisation(WHERE, "40s"),
+            "eval_time": "70s",
+            "exp_samples": [{"labels": "{}", "value": 0.6}],
+        },
+    )
+
+
 def test_users_meet_the_transformer_where_there_is_one(promtool: Promtool) -> None:
     given = [
         *TRAFFIC,

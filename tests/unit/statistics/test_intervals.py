@@ -89,3 +89,12 @@ def test_impossible_counts_and_levels_are_refused() -> None:
         intervals.wilson(5, 3)
     with pytest.raises(errors.EvaluationError, match="confidence level of 95"):
         intervals.wilson(1, 3, confidence=95)
+
+
+def test_a_difference_of_estimates_is_newcombes_on_wilsons_intervals() -> None:
+    ours, theirs = intervals.wilson(56, 70), intervals.wilson(48, 80)
+    found = intervals.difference(56 / 70, ours, 48 / 80, theirs)
+    assert found == intervals.newcombe(56, 70, 48, 80)
+    certain = intervals.Interval(3.0, 3.0)
+    wide = intervals.Interval(1.0, 2.0)
+    assert intervals.difference(3.0, certain, 1.5, wide) == pytest.approx((1.0, 2.0))
