@@ -22,8 +22,8 @@ Value = TypeVar("Value", bound=np.generic)
 MOST_CELLS = 12
 """Each way; fewer in images with fewer pixels."""
 
-LARGEST = 256
-"""Pixels of the longer side; a larger image is scaled down, as the service would do itself."""
+LARGEST = (256, 512)
+"""Pixels of the longer side: an image is scaled down to the first at which its answer stays."""
 
 _PATCH = 2
 # Of the longer side: only the mean colour of the surroundings is left.
@@ -38,13 +38,17 @@ class Subject(NamedTuple):
     cells: int
 
 
-def subject(file: bytes) -> Subject:
-    """The image in a file; raises Pillow's errors (OSError) for what is none."""
+def subjects(file: bytes) -> list[Subject]:
+    """The image in a file at each of the sizes; raises Pillow's OSError for what is none."""
     with Image.open(io.BytesIO(file)) as found:
         image = found.convert("L" if found.mode == "L" else "RGB")
-    image.thumbnail((LARGEST, LARGEST))
-    radius = _BLUR * max(image.size)
-    blur = image.filter(ImageFilter.GaussianBlur(radius))
+    return [_scaled(image, largest) for largest in LARGEST]
+
+
+def _scaled(image: Image.Image, largest: int) -> Subject:
+    image = image.copy()
+    image.thumbnail((largest, largest))  # which never enlarges
+    blur = image.filter(ImageFilter.GaussianBlur(_BLUR * max(image.size)))
     return Subject(np.asarray(image), np.asarray(blur), min(MOST_CELLS, *image.size))
 
 

@@ -8,7 +8,7 @@ models explains neither.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from calumma import errors, inference
 
 BATCH = 16
-"""Images in one request."""
+"""Images in one request, at most."""
+
+# Of their files together, so that a request stays below a megabyte; one image may have more.
+_BYTES = 700_000
 
 
 class Panel:
@@ -39,9 +42,8 @@ class Panel:
         Raises :class:`~calumma.errors.EvaluationError` when the requests do not suffice.
         """
         rows: list[tuple[float, ...]] = []
-        for start in range(0, len(images), BATCH):
-            found = await self._batch(images[start : start + BATCH])
-            rows += [prediction.probabilities for prediction in found]
+        for batch in _batches(images):
+            rows += [prediction.probabilities for prediction in await self._batch(batch)]
         return np.array(rows, dtype=np.float64)
 
     async def _batch(self, images: Sequence[bytes]) -> tuple[inference.Prediction, ...]:
@@ -59,3 +61,14 @@ class Panel:
             f"{self._most} requests to {self._client.url} did not suffice for an explanation "
             f"({aside or 'all of them were needed'}); allow more of them, or explain fewer answers"
         )
+
+
+def _batches(images: Sequence[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    for image in images:
+        if batch and (len(batch) == BATCH or sum(map(len, batch)) + len(image) > _BYTES):
+            yield batch
+            batch = []
+        batch.append(image)
+    if batch:
+        yield batch

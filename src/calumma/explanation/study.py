@@ -73,7 +73,7 @@ async def explain(
     seed: int,
     revision: str | None = None,
     limit: int = 4,
-    most_requests: int = 1000,
+    most_requests: int = 2000,
     progress: Callable[[str], None] | None = None,
 ) -> Explanations:
     """Explain the ``limit`` wrong answers of which the service was surest.
@@ -123,14 +123,12 @@ async def study(
     for an image that cannot be decoded.
     """
     generator = np.random.default_rng(seed)
-    shown = masks.subject(answer.case.image)
-    cells = shown.cells
-    nothing, everything = np.zeros((cells, cells), np.bool_), np.ones((cells, cells), np.bool_)
-    hidden = [nothing, everything, *masks.patches(cells)]
-    first = await asked.ask([masks.hide(shown, each) for each in hidden])
-    whole, blurred, without = first[0], first[1], first[2:]
     said = positions[str(answer.label)]
-    heat = masks.heat(whole, without, cells)
+    shown, whole = await _unchanged(asked, answer, said)
+    cells = shown.cells
+    hidden = [np.ones((cells, cells), np.bool_), *masks.patches(cells)]
+    blurred, *without = await asked.ask([masks.hide(shown, each) for each in hidden])
+    heat = masks.heat(whole, np.array(without), cells)
     orders = [
         faithfulness.order(heat[said]),
         *(generator.permutation(cells * cells) for _ in range(CONTROLS)),
@@ -150,8 +148,21 @@ async def study(
         curves[0],
         tuple(curves[1:]),
         int(whole.argmax()) == said,
-        len(first) + len(second),
+        len(hidden) + len(second),
     )
+
+
+async def _unchanged(
+    asked: panel.Panel, answer: cases.Answer, said: int
+) -> tuple[masks.Subject, NDArray[np.float64]]:
+    """The image at the smallest size at which it is answered as before, and its probabilities."""
+    sizes = masks.subjects(answer.case.image)
+    found = await asked.ask(
+        [masks.hide(each, np.zeros((each.cells, each.cells), np.bool_)) for each in sizes]
+    )
+    same = np.flatnonzero(found.argmax(axis=1) == said)
+    at = int(same[0]) if same.size else -1
+    return sizes[at], found[at]
 
 
 def _positions(answers: Sequence[cases.Answer]) -> dict[str, int]:
@@ -178,7 +189,7 @@ def _figure(number: int, found: Explanation) -> report.Figure:
     if found.true is None:
         caption += f" No answer said {true}, so that its map is not known."
     if not found.confirmed:
-        caption += " Sent again as PNG, at most 256 pixels wide, the image was answered otherwise."
+        caption += " Sent as PNG, at most 512 pixels wide, the image was answered otherwise."
     return report.Figure(
         f"explanation-{number}",
         caption,

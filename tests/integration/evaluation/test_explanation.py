@@ -98,6 +98,10 @@ def contrast_in(top: int, left: int, side: int) -> Model:
     return model
 
 
+def wider_than(least: int) -> Model:
+    return lambda pixels: 0.9 if len(pixels) >= least else 0.1
+
+
 def wrong(file: bytes, name: str = "image-1") -> list[cases.Answer]:
     """An answer ``there`` to an image that is not, and one the other way, which tells the order."""
     case = cases.Case(name, file, "not")
@@ -145,9 +149,9 @@ async def test_the_same_answers_give_the_same_bytes_in_a_bounded_number_of_reque
         first = await explain(client, wrong(png(texture(8, 8))), seed=1, progress=said.append)
         second = await explain(client, wrong(png(texture(8, 8))), seed=1)
     assert first.figures == second.figures and first.table == second.table
-    images = 2 + 7 * 7 + 2 * (1 + study.CONTROLS) * (faithfulness.STEPS - 1)
+    images = 1 + 7 * 7 + 2 * (1 + study.CONTROLS) * (faithfulness.STEPS - 1)
     assert said == [f"1 of 1: image-1 (not, said there): {images} images with something hidden"]
-    assert first.requests == stand.requests / 2 <= images / panel.BATCH + 2
+    assert first.requests == stand.requests / 2 <= images / panel.BATCH + 3
     assert "flat" not in first.figures[0].caption and not first.notes
 
 
@@ -190,6 +194,15 @@ async def test_no_error_and_no_image_are_notes() -> None:
         broken = await explain(client, wrong(b"no image"), seed=0)
     assert right.notes == ("there is no wrong answer to explain",) and right.requests == 0
     assert "cannot identify image file" in broken.notes[0] and not broken.figures
+
+
+async def test_an_image_is_scaled_down_as_far_as_its_answer_stays() -> None:
+    answer = wrong(png(texture(512, 512, 3)))[0]
+    for least, shown in ((0, 256), (300, 512), (600, 512)):
+        async with serving(Stand(wider_than(least))) as client:
+            found = await study.study(panel.Panel(client, None, 500), answer, {"there": 0}, seed=0)
+        assert len(found.subject.image) == shown and found.confirmed == (least < 600)
+        assert found.true is None
 
 
 async def test_an_answer_that_is_another_for_the_image_as_sent_is_told() -> None:

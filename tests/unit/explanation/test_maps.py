@@ -33,12 +33,13 @@ def noise(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 def test_an_image_has_as_many_cells_as_it_has_pixels_for(
     shape: tuple[int, ...], shown: tuple[int, ...], cells: int
 ) -> None:
-    found = masks.subject(file(noise(*shape)))
+    found, larger = masks.subjects(file(noise(*shape)))
     assert found.image.shape == found.blur.shape == shown and found.cells == cells
+    assert max(larger.image.shape) == min(max(shape), 512)
 
 
 def test_what_is_hidden_is_blurred_and_the_rest_stays() -> None:
-    found = masks.subject(file(noise(24, 24, 3)))
+    found, _ = masks.subjects(file(noise(24, 24, 3)))
     hidden = np.zeros((12, 12), dtype=np.bool_)
     hidden[2, 3] = True
     with Image.open(io.BytesIO(masks.hide(found, hidden))) as image:
@@ -101,7 +102,7 @@ def test_a_map_that_is_right_falls_at_once_and_its_opposite_at_last() -> None:
 
 @pytest.mark.parametrize("shape", [(8, 8), (96, 64, 3)])
 def test_a_figure_is_the_same_twice(shape: tuple[int, ...]) -> None:
-    found = masks.subject(file(noise(*shape)))
+    found, _ = masks.subjects(file(noise(*shape)))
     heat = np.linspace(-0.2, 0.5, found.cells**2).reshape(found.cells, found.cells)
     curve = np.linspace(0.9, 0.1, faithfulness.STEPS + 1)
     curves = faithfulness.Curves(curve, curve[::-1])
