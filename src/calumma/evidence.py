@@ -24,7 +24,16 @@ REPORT = "report.json"
 PAGE = "report.html"
 FIGURES = "figures"
 
-_PACKAGES = ("calumma", "kserve", "matplotlib", "numpy", "papermill", "pillow", "scipy")
+_PACKAGES = (
+    "calumma",
+    "kserve",
+    "matplotlib",
+    "numpy",
+    "papermill",
+    "pillow",
+    "pycocotools",
+    "scipy",
+)
 
 
 def clear(out: Path | str) -> Path:

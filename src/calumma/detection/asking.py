@@ -46,15 +46,15 @@ async def ask(
     model: Model,
     *,
     concurrency: int = 4,
-    progress: Callable[[pictures.Answer], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> list[pictures.Answer]:
     """Ask about each picture once, ``concurrency`` at a time; the answers in the same order.
 
-    ``progress`` is called with each answer as it comes. Raises
+    ``tell`` is called ten times with a sentence on how far it is. Raises
     :class:`~calumma.errors.EvaluationError` for a picture that cannot be read, and for answers
     that do not have the declared form or units.
     """
-    panel = _Panel(client, model, concurrency, progress)
+    panel = _Panel(client, model, concurrency, _Progress(len(asked), tell))
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(panel.request(each)) for each in asked]
@@ -73,7 +73,7 @@ class _Panel:
         client: inference.Client,
         model: Model,
         concurrency: int,
-        progress: Callable[[pictures.Answer], None] | None,
+        progress: _Progress,
     ) -> None:
         self.largest: list[float | None] = []
         self._client = client
@@ -91,8 +91,7 @@ class _Panel:
         failure = reply.failure.kind if reply.failure else None
         found = None if reply.content is None else self._found(picture, reply.content)
         answer = pictures.Answer(picture, found, reply.seconds, reply.revisions.predictor, failure)
-        if self._progress is not None:
-            self._progress(answer)
+        self._progress.count(answer)
         return answer
 
     def _found(self, picture: pictures.Picture, tensors: dict[str, NDArray[Any]]) -> pictures.Found:
@@ -110,6 +109,21 @@ class _Panel:
         else:
             placed = letterbox.back(drawn, letterbox.fit(picture.size, model.size))
         return pictures.Found(placed, decoded.found.classes, decoded.found.scores)
+
+
+class _Progress:
+    """Tells how far it is, at every tenth."""
+
+    def __init__(self, total: int, tell: Callable[[str], None] | None) -> None:
+        self._total, self._tell = total, tell
+        self._done = self._failed = 0
+
+    def count(self, answer: pictures.Answer) -> None:
+        """Take note of an answer."""
+        self._done += 1
+        self._failed += answer.failure is not None
+        if self._tell and self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
+            self._tell(f"{self._done} of {self._total} pictures, {self._failed} failed")
 
 
 def _tensor(path: Path, size: boxes.Size | None) -> NDArray[Any]:

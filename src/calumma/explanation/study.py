@@ -74,13 +74,13 @@ async def explain(
     revision: str | None = None,
     limit: int = 4,
     most_requests: int = 2000,
-    progress: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Explanations:
     """Explain the ``limit`` wrong answers of which the service was surest.
 
     ``answers`` are those that are judged, and ``revision`` the revision that gave them, None where
     the traffic is not split. The seed decides the random orders and the bootstrap's resamples.
-    ``progress`` is called with a sentence for each answer. What cannot be explained (an image that
+    ``tell`` is called with a sentence for each answer. What cannot be explained (an image that
     cannot be decoded, a service that does not answer within ``most_requests``) is in the notes: an
     evaluation does not fail for want of an explanation.
     """
@@ -98,8 +98,8 @@ async def explain(
         except (errors.EvaluationError, OSError) as error:
             said = f"{name} could not be explained: {error}"
             notes.append(said)
-        if progress is not None:
-            progress(f"{number} of {len(worst)}: {said}")
+        if tell is not None:
+            tell(f"{number} of {len(worst)}: {said}")
     if not worst:
         notes.append("there is no wrong answer to explain")
     return Explanations(

@@ -146,7 +146,7 @@ async def test_the_same_answers_give_the_same_bytes_in_a_bounded_number_of_reque
     stand = Stand(contrast_in(2, 2, 4))
     said: list[str] = []
     async with serving(stand) as client:
-        first = await explain(client, wrong(png(texture(8, 8))), seed=1, progress=said.append)
+        first = await explain(client, wrong(png(texture(8, 8))), seed=1, tell=said.append)
         second = await explain(client, wrong(png(texture(8, 8))), seed=1)
     assert first.figures == second.figures and first.table == second.table
     images = 1 + 7 * 7 + 2 * (1 + study.CONTROLS) * (faithfulness.STEPS - 1)
