@@ -66,7 +66,9 @@ def _draw(axes: Axes, judged: matching.Judged, classes: Sequence[str], confidenc
         strict=True,
     ):
         colour = figures.ACCENT if seen else figures.WARNING
-        _box(axes, corners, colour, "-", "" if seen else f"missed {classes[number]}")
+        _box(axes, corners, colour, "-")
+        if not seen:  # below, because what was found instead is named above
+            _name(axes, corners[0], corners[3], f"missed {classes[number]}", colour, "top")
     shown = (found.scores >= confidence) & (judged.right | judged.wrong)
     for corners, number, score, right in zip(
         found.boxes.corners[shown],
@@ -76,7 +78,8 @@ def _draw(axes: Axes, judged: matching.Judged, classes: Sequence[str], confidenc
         strict=True,
     ):
         colour = figures.ACCENT if right else figures.WARNING
-        _box(axes, corners, colour, "--", f"{classes[number]} {score:.2f}")
+        _box(axes, corners, colour, "--")
+        _name(axes, corners[0], corners[1], f"{classes[number]} {score:.2f}", colour, "bottom")
     missed, wrong = int((~hit & judged.counts).sum()), int((shown & judged.wrong).sum())
     failure = f"\nfailed: {judged.answer.failure}" if judged.answer.failure else ""
     axes.set_title(
@@ -84,7 +87,7 @@ def _draw(axes: Axes, judged: matching.Judged, classes: Sequence[str], confidenc
     )
 
 
-def _box(axes: Axes, corners: NDArray[np.float64], colour: str, style: str, text: str) -> None:
+def _box(axes: Axes, corners: NDArray[np.float64], colour: str, style: str) -> None:
     left, top, right, bottom = corners - 0.5  # pixel (0, 0) is drawn around the point (0, 0)
     for width, ink in ((2.6, "white"), (1.3, colour)):
         axes.add_patch(
@@ -98,6 +101,8 @@ def _box(axes: Axes, corners: NDArray[np.float64], colour: str, style: str, text
                 linestyle="-" if ink == "white" else style,
             )
         )
-    if text:
-        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8}
-        axes.text(left, top, text, color=colour, fontsize=6, va="bottom", bbox=paper)
+
+
+def _name(axes: Axes, x: float, y: float, text: str, colour: str, side: str) -> None:
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8}
+    axes.text(x, y, text, color=colour, fontsize=6, va=side, bbox=paper)

@@ -23,7 +23,7 @@ from pycocotools.cocoeval import COCOeval
 from calumma.detection import pictures
 
 SIZES = ("all", "small", "medium", "large")
-"""COCO's: small boxes have less than 32 x 32 pixels, large ones more than 96 x 96."""
+"""COCO's: small boxes have at most 32 x 32 pixels, large ones at least 96 x 96."""
 
 
 class Matches(NamedTuple):
