@@ -16,6 +16,39 @@ YOLO = asking.Model(
     "images", boxes.Size(squares.INPUT, squares.INPUT), decoding.Yolo("output0"), squares.CLASSES
 )
 
+# A service that takes image files and finds the same on each: in shares of the image one box that
+# the label below has, one that nothing has, and padding.
+PLAIN = """
+import numpy as np
+import triton_python_backend_utils as triton
+
+FOUND = {
+    "boxes": np.array(
+        [[0.25, 0.25, 0.5, 0.75], [0, 0, 0.125, 0.125], [0, 0, 0, 0]], dtype=np.float32
+    ),
+    "scores": np.array([0.9, 0.4, 0], dtype=np.float32),
+    "labels": np.array([1, 0, -1], dtype=np.int64),
+}
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            (file,) = triton.get_input_tensor_by_name(request, "file").as_numpy()
+            assert file.startswith(b"\\x89PNG")
+        found = [triton.Tensor(name, each) for name, each in FOUND.items()]
+        return [triton.InferenceResponse(found) for _ in requests]
+"""
+
+PLAIN_CONFIG = """
+backend: "python"
+input [{ name: "file" data_type: TYPE_STRING dims: [ 1 ] }]
+output [
+  { name: "boxes" data_type: TYPE_FP32 dims: [ 3, 4 ] },
+  { name: "scores" data_type: TYPE_FP32 dims: [ 3 ] },
+  { name: "labels" data_type: TYPE_INT64 dims: [ 3 ] }
+]
+"""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pods.Server]:
@@ -24,6 +57,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pods.Server]:
     # A box of 16 that is 3 off overlaps by 13/19 = 0.684, one of 8 by 5/11 = 0.455.
     onnx_models.add(repository, "shifted", squares.detector(shift=3))
     onnx_models.add(repository, "blind", squares.detector(blind_to=1))
+    onnx_models.add(repository, "plain", None, PLAIN_CONFIG)
+    (repository / "plain" / "1" / "model.py").write_text(PLAIN)
     with pods.start_triton(repository, tmp_path_factory.mktemp("triton")) as started:
         yield started
 
@@ -137,3 +172,21 @@ async def test_a_picture_that_cannot_be_decoded_is_named(
     broken = pictures.Picture("cut", cut, shown[0].truth)
     with pytest.raises(errors.EvaluationError, match=r"cut\.png cannot be decoded"):
         await asked(server, "exact", [broken])
+
+
+async def test_a_service_that_takes_files_and_gives_plain_boxes(
+    server: pods.Server, tmp_path: Path
+) -> None:
+    squares.write_yolo(tmp_path, [[]])
+    (tmp_path / "labels" / "scene000.txt").write_text("1 0.375 0.5 0.25 0.5\n")
+    shown = labels.read(tmp_path / "images", tmp_path / "labels", squares.CLASSES)
+    output = decoding.Plain("boxes", "scores", "labels", units=boxes.Units.NORMALISED)
+    answers = await asked(
+        server, "plain", shown, asking.Model("file", None, output, squares.CLASSES)
+    )
+    assert [answer.failure for answer in answers] == [None]
+    found = values(answers)
+    assert found["AP of green"] == pytest.approx(1) and found["precision"] == 0.5
+    pixels = decoding.Plain("boxes", "scores", "labels")
+    with pytest.raises(errors.EvaluationError, match=r"no number in them is above 0\.75"):
+        await asked(server, "plain", shown, asking.Model("file", None, pixels, squares.CLASSES))
