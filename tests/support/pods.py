@@ -134,7 +134,7 @@ def _running(wanted: programs.Program, log: Path) -> Iterator[subprocess.Popen[b
 
 
 def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
             return

@@ -154,7 +154,11 @@ def test_a_watcher_that_does_not_read_is_closed_and_others_go_on(
                 patch = {"metadata": {"annotations": {"n": str(number)}}}
                 done = writer.patch(f"{path}/a", json=patch, headers={"content-type": MERGE})
                 assert done.status_code == 200
-            received = sum(1 for _ in lines)
+            received = 0
+            # The server gives up in the middle of a line when nothing is read for too long.
+            with contextlib.suppress(httpx.RemoteProtocolError, httpx.ReadError):
+                for _ in lines:
+                    received += 1
         assert received < 900
         assert writer.get(f"{path}/a").json()["metadata"]["annotations"] == {"n": "899"}
 
