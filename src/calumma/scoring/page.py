@@ -91,15 +91,15 @@ def table(found: report.Table) -> str:
     """Metrics with their intervals, as an HTML table under its title and note."""
     head = (
         '<tr><th>Metric</th><th class="number">Value</th><th class="number">Interval</th>'
-        '<th class="number">n</th></tr>'
+        f'<th class="number">n</th>{"<th>Remark</th>" if found.remarks else ""}</tr>'
     )
-    rows = "".join(_metric(metric) for metric in found.metrics)
+    rows = "".join(_metric(metric, found.remarks.get(metric.name, "")) for metric in found.metrics)
     note = f'<p class="note">{_text(found.note)}</p>'
     return f"<h3>{_text(found.title)}</h3>{note}<table>{head}{rows}</table>"
 
 
-def _metric(metric: metrics.Metric) -> str:
-    digits = 1 if metric.unit else 3
+def _metric(metric: metrics.Metric, remark: str = "") -> str:
+    digits = 1 if metric.unit and abs(metric.value or 0) >= 1 else 3
     value, interval = "no data", ""
     if metric.value is not None:
         value = f"{metric.value:.{digits}f} {metric.unit}".strip()
@@ -109,7 +109,8 @@ def _metric(metric: metrics.Metric) -> str:
         interval = f"{low:.{digits}f} to {high:.{digits}f}{level}"
     n = str(metric.n) if metric.count is None else f"{metric.count} of {metric.n}"
     cells = "".join(f'<td class="number">{_text(cell)}</td>' for cell in (value, interval, n))
-    return f"<tr><td>{_text(metric.name)}</td>{cells}</tr>"
+    beside = f"<td>{_text(remark)}</td>" if remark else ""
+    return f"<tr><td>{_text(metric.name)}</td>{cells}{beside}</tr>"
 
 
 def _figure(figure: report.Figure) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from calumma.scoring import gates, metrics
@@ -18,11 +18,15 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Table:
-    """Metrics that are read together, and a note on how to read them."""
+    """Metrics that are read together, and a note on how to read them.
+
+    ``remarks`` are what is to be read beside single metrics, by their names.
+    """
 
     title: str
     note: str
     metrics: tuple[metrics.Metric, ...]
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,12 +114,14 @@ def _table(table: Table) -> dict[str, Any]:
     return {
         "title": table.title,
         "note": table.note,
-        "metrics": [_metric(metric) for metric in table.metrics],
+        "metrics": [_metric(metric, table.remarks) for metric in table.metrics],
     }
 
 
-def _metric(metric: metrics.Metric) -> dict[str, Any]:
+def _metric(metric: metrics.Metric, remarks: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {"name": metric.name, "value": metric.value, "n": metric.n}
+    if metric.name in remarks:
+        found["remark"] = remarks[metric.name]
     if metric.count is not None:
         found["count"] = metric.count
     if metric.unit:

@@ -10,6 +10,7 @@ growing canary, and stopping when the answer pleases, makes a 95% interval miss 
 one time in twenty; always-valid (sequential) tests, which allow that, come next in this room.
 
 - :mod:`~calumma.statistics.intervals`: proportions and their differences, in closed form.
+- :mod:`~calumma.statistics.counts`: how many came, in closed form.
 - :mod:`~calumma.statistics.bootstrap`: everything else (means, quantiles), by resampling.
 
 Next room: :mod:`calumma.scoring`, which turns answers into metrics with these intervals.

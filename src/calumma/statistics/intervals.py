@@ -22,11 +22,11 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """Wilson's score interval for a proportion of ``successes`` in ``n`` independent trials.
 
-    Without trials it is [0, 1]. Source: E. B. Wilson, JASA 22 (1927) 209-212; method 3 in
-    R. G. Newcombe, Statistics in Medicine 17 (1998) 857-872.
+    Without trials it is [0, 1]. Effective numbers of trials may be fractions. Source: E. B. Wilson,
+    JASA 22 (1927) 209-212; method 3 in R. G. Newcombe, Statistics in Medicine 17 (1998) 857-872.
     """
     _check(successes, n)
     if n == 0:
@@ -79,7 +79,7 @@ def _z(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def _check(successes: int, n: int) -> None:
+def _check(successes: float, n: float) -> None:
     if not 0 <= successes <= n:
         raise errors.EvaluationError(
             f"{successes} successes in {n} trials were given; "
