@@ -6,11 +6,13 @@ not known is empty. The images are not in it.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from calumma import errors
 from calumma.scoring import cases
@@ -61,20 +63,25 @@ def read(path: Path | str) -> list[cases.Answer]:
             f"{path} has the columns {', '.join(table.fieldnames or ()) or 'none'}; "
             f"expected are {', '.join(COLUMNS)}"
         )
-    found = []
-    for number, row in enumerate(table, 2):
-        case, truth, label, confidence, revision, failure = (row[name] for name in COLUMNS)
-        try:
-            sure = float(confidence) if confidence else None
-        except ValueError:
-            raise errors.DocumentInvalid(
-                f"{path}, line {number}: the confidence {confidence!r} is no number"
-            ) from None
-        if not case or not (label or failure):
-            raise errors.DocumentInvalid(
-                f"{path}, line {number} has no {'label and no failure' if case else 'case'}"
-            )
-        asked = cases.Case(case, b"", truth or None)
-        answer = cases.Answer(asked, label or None, sure, 0.0, revision or None, failure or None)
-        found.append(answer)
-    return found
+    return [_answer(row, f"{path}, line {number}") for number, row in enumerate(table, 2)]
+
+
+def _answer(row: Mapping[str | None, Any], place: str) -> cases.Answer:
+    values = [row[name] for name in COLUMNS if row[name] is not None]
+    if len(values) < len(COLUMNS) or None in row:
+        found = len(values) + len(row.get(None, ()))
+        raise errors.DocumentInvalid(f"{place} has {found} columns; expected are {len(COLUMNS)}")
+    case, truth, label, confidence, revision, failure = values
+    if not case or not (label or failure):
+        missing = "label and no failure" if case else "case"
+        raise errors.DocumentInvalid(f"{place} has no {missing}")
+    sure = _confidence(confidence, place) if confidence else None
+    asked = cases.Case(case, b"", truth or None)
+    return cases.Answer(asked, label or None, sure, 0.0, revision or None, failure or None)
+
+
+def _confidence(text: str, place: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise errors.DocumentInvalid(f"{place}: the confidence {text!r} is no number from 0 to 1")
