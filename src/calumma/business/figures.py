@@ -73,15 +73,17 @@ def _line(
     now: float,
 ) -> None:
     """The effect over one quantity; the median of the draws where nothing was seen to go by."""
+    axes.axhline(0, color=WARNING, linewidth=1, linestyle="--")
+    axes.axvline(now, color=INK, linewidth=1, linestyle=":")
+    axes.grid(color=_GRID, linewidth=0.6)
+    if not found.tally.n:
+        return
     best, both = over(found, found.best), over(found, found.both)
     x = np.linspace(*reach, _POINTS)
     low, middle, high = np.array([np.quantile(both.at(each), [0.025, 0.5, 0.975]) for each in x]).T
     line = np.array([float(best.at(each)) for each in x])
     axes.fill_between(x, low, high, color=ACCENT, alpha=0.18, linewidth=0)
     axes.plot(x, np.where(np.isfinite(line), line, middle), color=ACCENT)
-    axes.axhline(0, color=WARNING, linewidth=1, linestyle="--")
-    axes.axvline(now, color=INK, linewidth=1, linestyle=":")
-    axes.grid(color=_GRID, linewidth=0.6)
 
 
 def thresholds(found: Sequence[sensitivity.Tried], now: float | None) -> bytes:

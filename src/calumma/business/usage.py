@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import itertools
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -95,29 +94,6 @@ def requests(number: int, days: float) -> metrics.Metric:
 def unknown_users() -> metrics.Metric:
     """The number of users where only requests were counted: not known."""
     return metrics.Metric("unique users", None, 0, None, "users")
-
-
-def parse(lines: Iterable[str], name: str, key: bytes) -> list[Use]:
-    """The uses in lines of JSON called ``name``; users are made pseudonyms at once.
-
-    Each is an object with ``time`` (seconds since 1970) and ``service``, and ``user``,
-    ``revision``, ``label`` and ``confidence`` where they are known; other keys do not matter here.
-    Raises :class:`~calumma.errors.DocumentInvalid` for a line that is none.
-    """
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            time = datetime.fromtimestamp(row["time"], UTC)
-            user, service = row.get("user"), str(row["service"])
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError) as error:
-            raise errors.DocumentInvalid(
-                f"{name}, line {number} is no use of a service ({error!r}); expected a JSON object "
-                "with time in seconds and service"
-            ) from error
-        rest = (row.get(field) for field in ("revision", "label", "confidence"))
-        found.append(Use(time, None if user is None else pseudonym(str(user), key), service, *rest))
-    return found
 
 
 def by_hour(uses: Iterable[Use]) -> Sequence[int]:

@@ -14,6 +14,7 @@ from calumma import errors, evidence
 from calumma.business import readers, tally, usage
 from calumma.business.valuemodel import ValueModel
 from calumma.evaluation import document, section
+from calumma.feedback import folder
 from calumma.monitoring import client, queries
 from calumma.scoring import cases, metrics, report
 from calumma.statistics.intervals import Interval
@@ -107,22 +108,25 @@ def about(found: Readers) -> str:
     )
 
 
-def uses(feedback: str) -> list[usage.Use]:
-    """The uses in a file of JSON lines, or in all files ``predictions-*.jsonl`` of a folder.
+def uses(feedback: str, namespace: str, service: str) -> list[usage.Use]:
+    """The uses of a service that a folder of feedback holds.
 
     Users become pseudonyms under a key that is thrown away, so that no name goes further than
-    here. Raises :class:`~calumma.errors.DocumentInvalid` for what cannot be read.
+    here. Raises :class:`~calumma.errors.FeedbackError` for a folder that cannot be read.
     """
-    path, key = Path(feedback), secrets.token_bytes(32)
-    files = sorted(path.glob("predictions-*.jsonl")) if path.is_dir() else [path]
-    found = []
-    for each in files:
-        try:
-            *whole, _torn = each.read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise errors.DocumentInvalid(f"the feedback {each} cannot be read: {error}") from error
-        found += usage.parse(whole, str(each), key)
-    return found
+    key = secrets.token_bytes(32)
+    return [
+        usage.Use(
+            datetime.fromtimestamp(each.time, UTC),
+            None if each.user is None else usage.pseudonym(each.user, key),
+            each.service,
+            each.revision,
+            each.label,
+            each.confidence,
+        )
+        for each in folder.read(feedback).predictions
+        if (each.namespace, each.service) == (namespace, service)
+    ]
 
 
 def used(found: Sequence[usage.Use], *, seed: int) -> report.Table:

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from calumma import running
+from calumma.feedback import folder as feedback
+from calumma.feedback import records
 from calumma.scoring.gates import Verdict
 
 from .conftest import STABLE, Service, declare
@@ -107,14 +109,21 @@ def test_real_readers_and_recorded_users(cluster: Cluster, service: Service, fol
         seen = "5" if truth == "3" and number % 2 else truth
         lines += [f"{case}\tada\t{truth}\t4", f"{case}\tben\t{truth}\t", f"{case}\tcem\t{seen}\t6"]
     (folder / "readers.tsv").write_text("\n".join(lines) + "\n")
-    log = folder / "feedback/predictions-000001.jsonl"
-    log.parent.mkdir()
     uses = [
-        {"time": 1.79e9 + 3600 * hour, "user": user, "service": "digits", "label": "3", "id": "x"}
+        records.Prediction(
+            id=f"{hour}-{user}",
+            time=1.79e9 + 3600 * hour,
+            service="digits",
+            namespace="default",
+            label="3",
+            confidence=0.9,
+            user=user,
+        )
         for hour in range(48)
         for user in ("ann@example.org", "bob@example.org")[: 1 + (hour > 40)]
     ]
-    log.write_text("".join(json.dumps(use) + "\n" for use in uses) + '{"torn')
+    with feedback.Writer("feedback") as writer:
+        writer.predictions(uses)
     suite = changed(
         folder,
         lambda section: section.update(readers={"truth": "consensus", "table": "readers.tsv"}),
@@ -122,7 +131,7 @@ def test_real_readers_and_recorded_users(cluster: Cluster, service: Service, fol
     run = business(
         suite=suite,
         answers="runs/business/answers.tsv",
-        feedback=str(log.parent),
+        feedback="feedback",
         out="runs/readers",
     )
     metrics = found(run)

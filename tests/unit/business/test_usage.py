@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -73,36 +72,18 @@ def test_a_pseudonym_hides_the_name_and_keeps_the_user() -> None:
 
 
 def test_another_key_gives_the_same_numbers() -> None:
-    lines = [
-        json.dumps(
-            {
-                "time": START.timestamp() + 1000 * n,
-                "user": "abcd"[n % 4 * n % 3],
-                "service": "digits",
-            }
-        )
-        for n in range(40)
-    ]
     end = START + timedelta(days=1)
+    users = ["abcd"[n % 4 * n % 3] for n in range(40)]
     first, second = (
-        usage.measured(usage.parse(lines, "log", key), START, end, seed=0)
+        usage.measured(
+            [use(n / 40, usage.pseudonym(user, key)) for n, user in enumerate(users)],
+            START,
+            end,
+            seed=0,
+        )
         for key in (KEY, KEY[::-1])
     )
     assert first == second
-
-
-def test_records_are_read_with_what_they_know() -> None:
-    full = {"time": 1e9, "user": "ann", "service": "digits", "revision": "r", "label": "3"}
-    full |= {"confidence": 0.5, "id": "other things do not matter"}
-    (found, unknown) = usage.parse(
-        [json.dumps(full), '{"time": 1.5, "service": "digits"}'], "log", KEY
-    )
-    assert found.time == datetime.fromtimestamp(1e9, UTC) and found.user != "ann"
-    assert (found.revision, found.label, found.confidence) == ("r", "3", 0.5)
-    assert (unknown.user, unknown.revision) == (None, None)
-    for line in ("", "[]", "{}", '{"time": "x", "service": "s"}', '{"time": 1e99, "service": "s"}'):
-        with pytest.raises(errors.DocumentInvalid, match="log, line 1 is no use of a service"):
-            usage.parse([line], "log", KEY)
 
 
 def test_hours_and_times_that_make_no_sense() -> None:

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from calumma import errors
-from calumma.evaluation import answers, business, document, suite
+from calumma.evaluation import answers, business, document
+from calumma.feedback import folder, records
 from calumma.scoring import cases, page
 
 SUITE = Path(__file__).parents[3] / "evaluation/suites/digits.yaml"
@@ -53,15 +54,6 @@ def test_a_section_that_says_nonsense_is_refused(changes: dict[str, Any], words:
         section(**changes)
 
 
-def test_a_suite_without_the_section_is_named() -> None:
-    whole = suite.Suite(name="d", service="d", load=None, business=section())
-    assert suite.required(whole, "business", "s.yaml") == section()
-    with pytest.raises(
-        errors.DocumentInvalid, match=r"s\.yaml has no section load, .* has business"
-    ):
-        suite.required(whole, "load", "s.yaml")
-
-
 def test_answers_survive_the_table(tmp_path: Path) -> None:
     kept = [
         cases.Answer(cases.Case("b", b"image", "3"), "8", 0.1 + 0.2, 0.5, "r", None, (0.3, 0.7)),
@@ -101,8 +93,8 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     found = section(readers={"truth": "labels", "table": "readers.tsv"})
     with pytest.raises(errors.DocumentInvalid, match=r"readings .*readers\.tsv cannot be read"):
         business.readings(found.readers, tmp_path / "suite.yaml", [], seed=0)
-    with pytest.raises(errors.DocumentInvalid, match=r"feedback .*nowhere cannot be read"):
-        business.uses(str(tmp_path / "nowhere"))
+    with pytest.raises(errors.FeedbackError, match="nowhere is not there"):
+        business.uses(str(tmp_path / "nowhere"), "default", "digits")
     assert business.readings(None, tmp_path, [], seed=0) == []
     nothing: tuple[Any, ...] = (None, {"data": {}})
     for content in nothing:
@@ -116,3 +108,25 @@ def test_without_records_users_are_not_known() -> None:
     for table in (business.used([], seed=0), business.counted(None, "default", "digits", 28)):
         (users,) = table.metrics
         assert (users.name, users.value, users.n) == ("unique users", None, 0)
+
+
+def test_users_of_the_service_are_pseudonyms_in_the_feedback(tmp_path: Path) -> None:
+    made = [
+        records.Prediction(
+            id=str(n),
+            time=1e9 + n,
+            service=service,
+            namespace="default",
+            label="3",
+            confidence=0.5,
+            user=user,
+        )
+        for n, (service, user) in enumerate([("digits", "ann"), ("digits", None), ("other", "bob")])
+    ]
+    with folder.Writer(tmp_path / "feedback") as writer:
+        writer.predictions(made)
+    first, second = business.uses(str(tmp_path / "feedback"), "default", "digits")
+    assert first.user not in (None, "ann") and second.user is None
+    found = {metric.name: metric for metric in business.used([first, second], seed=0).metrics}
+    assert found["unique users"].value == 1
+    assert found["requests per day"].value == 2
