@@ -91,6 +91,12 @@ def requests(number: int, days: float) -> metrics.Metric:
     return metrics.Metric("requests per day", number / days, number, interval, "requests/day")
 
 
+def predictions(number: int, days: int) -> metrics.Metric:
+    """Predictions in the last days, as somebody counted them who may not have been there always."""
+    name = f"predictions in the last {days} days"
+    return metrics.Metric(name, number, number, counts.garwood(number), "predictions")
+
+
 def unknown_users() -> metrics.Metric:
     """The number of users where only requests were counted: not known."""
     return metrics.Metric("unique users", None, 0, None, "users")

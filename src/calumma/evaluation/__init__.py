@@ -8,6 +8,7 @@ that ``papermill`` alone and ``calumma evaluate`` do the same.
 
 - :mod:`~calumma.evaluation.document`: YAML that is checked, with a sentence for every mistake.
 - :mod:`~calumma.evaluation.section`: what all sections have.
+- :mod:`~calumma.evaluation.answers`: answers kept as a table, to be judged again.
 - a module for each section, and :mod:`~calumma.evaluation.suite`, which puts them together.
 
 Next room: the notebooks in ``evaluation/``, and :mod:`calumma.evidence` for what they leave.

@@ -156,8 +156,8 @@ def counted(prometheus: str | None, namespace: str, service: str, days: int) -> 
         where = queries.where(namespace=namespace, service=service)
         with client.Client(prometheus) as watch:
             values = watch.values(queries.prediction_count(where, f"{days}d"))
-        found += [usage.requests(round(value), days) for value in values.values()]
-        note += f" Predictions of the last {days} days, as far back as Prometheus remembers."
+        found += [usage.predictions(round(value), days) for value in values.values()]
+        note += " Predictions as far back as Prometheus remembers, those of evaluations among them."
     return report.Table("Usage", note, tuple(found))
 
 

@@ -31,13 +31,12 @@ def drawn(make_model: MakeModel, answers: Sequence[cases.Answer]) -> list[bytes]
     ]
 
 
-@pytest.mark.parametrize("kind", ["some", "right", "failed", "none"])
+@pytest.mark.parametrize("kind", ["some", "failed", "none"])
 def test_the_same_input_gives_the_same_bytes(
     make_model: MakeModel, ten: list[cases.Answer], answer: MakeAnswer, kind: str
 ) -> None:
     answers = {
         "some": ten,
-        "right": [answer("f", "f"), answer("n", "n")],
         "failed": [answer("f", None), answer("n", None)],
         "none": [],
     }[kind]

@@ -60,6 +60,7 @@ def test_users_that_are_not_recorded_are_not_known() -> None:
         assert found["users who come back the next week"].value is None
     assert usage.unknown_users().value is None
     assert usage.requests(0, 7).value == 0
+    assert usage.predictions(10, 28).interval == pytest.approx((4.80, 18.39), abs=0.005)
 
 
 def test_a_pseudonym_hides_the_name_and_keeps_the_user() -> None:
