@@ -33,6 +33,7 @@ message is a sentence that names the object, what was found, and what would be a
     ├── AlertFailed             people could not be told of a schedule that fails or recovers
     ├── FeedbackError           a folder of feedback, or what is sent to it, cannot be used
     └── EvaluationError         an evaluation that cannot be carried out as asked
+        ├── DatasetInvalid      labelled images that are not there, or not whole
         ├── ParameterRefused    a parameter that a notebook does not declare, or of another type
         └── VerdictNotPassed    an evaluation whose verdict is fail or inconclusive
 """
@@ -147,6 +148,10 @@ class FeedbackError(CalummaError):
 
 class EvaluationError(CalummaError):
     """An evaluation cannot be carried out as it is asked."""
+
+
+class DatasetInvalid(EvaluationError):
+    """A data set is not there, or not whole: the message says what is missing."""
 
 
 class ParameterRefused(EvaluationError):

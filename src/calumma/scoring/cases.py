@@ -64,8 +64,16 @@ def distinct(answers: Iterable[Answer]) -> list[Answer]:
 
 
 def digest(cases: Iterable[Case]) -> str:
-    """The SHA-256 of the cases with their labels, whatever their order: which data this was."""
+    """The SHA-256 of ids, labels, metadata and bytes, whatever their order: which data this was."""
     lines = sorted(
-        json.dumps([case.id, case.label, hashlib.sha256(case.image).hexdigest()]) for case in cases
+        json.dumps(
+            [
+                case.id,
+                case.label,
+                sorted(case.metadata.items()),
+                hashlib.sha256(case.image).hexdigest(),
+            ]
+        )
+        for case in cases
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
