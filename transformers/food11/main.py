@@ -16,7 +16,7 @@ APPLICATION = transformer.Application(
         "Soup",
         "Vegetable/Fruit",
     ],
-    image=images.Format("RGB", width=224, height=224),
+    image=images.Format("RGB", width=224, height=224, exact=True),
     input="input",
     output="output",
     max_instances=16,

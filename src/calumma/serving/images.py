@@ -1,8 +1,9 @@
 """From the bytes of a JPEG or PNG file to the pixels that a model takes.
 
-A file is decoded only after its size in pixels is known to be bearable, a JPEG at the smallest of
-its built-in scales that still covers the model's image. Whatever is wrong with a file is the
-sender's mistake, :class:`~calumma.errors.RequestRefused` with a sentence.
+A file is decoded only after its size in pixels is known to be bearable, a JPEG (unless the model
+wants it exactly) at the smallest of its built-in scales that still covers the model's image.
+Whatever is wrong with a file is the sender's mistake, :class:`~calumma.errors.RequestRefused` with
+a sentence.
 :mod:`calumma.serving.transformer` calls this on threads of its own.
 """
 
@@ -24,13 +25,16 @@ class Format(NamedTuple):
     """The image that a model takes.
 
     ``mode`` is Pillow's: ``L`` gives pixels [height, width], ``RGB`` [height, width, 3]. An image
-    of another size is squeezed to ``width`` x ``height`` with the filter ``resampling``.
+    of another size is squeezed to ``width`` x ``height`` with the filter ``resampling``. A large
+    JPEG is decoded at a part of its size, which is faster and gives slightly other pixels; with
+    ``exact`` it is decoded whole, for models that were measured so and are easily disturbed.
     """
 
     mode: str
     width: int
     height: int
     resampling: Image.Resampling = Image.Resampling.BILINEAR
+    exact: bool = False
 
 
 def pixels(file: bytes, wanted: Format, *, max_pixels: int) -> NDArray[np.uint8]:
@@ -70,7 +74,8 @@ def _too_large(found: str, max_pixels: int) -> str:
 
 def _decode(image: Image.Image, wanted: Format) -> NDArray[np.uint8]:
     size = (wanted.width, wanted.height)
-    image.draft(wanted.mode, size)  # JPEG only: decode at 1/2, 1/4 or 1/8 where that is enough
+    if not wanted.exact:
+        image.draft(wanted.mode, size)  # JPEG only: decode at 1/2, 1/4 or 1/8 where that is enough
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # as Pillow asks for; the colours stay as they are
     if image.mode != wanted.mode:

@@ -45,6 +45,15 @@ def test_a_larger_image_is_resized_as_pillow_does() -> None:
     assert pixels.shape == (24, 32, 3)
 
 
+def test_a_model_may_want_a_large_jpeg_decoded_whole() -> None:
+    file = encoded(noise(400, 300), "JPEG", quality=90)
+    with Image.open(io.BytesIO(file)) as image:
+        whole = np.asarray(image.convert("RGB").resize((32, 24), Image.Resampling.BILINEAR))
+    exact = images.pixels(file, COLOUR._replace(exact=True), max_pixels=LIMIT)
+    np.testing.assert_array_equal(exact, whole)
+    assert (images.pixels(file, COLOUR, max_pixels=LIMIT) != whole).any()
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA"])
 @pytest.mark.parametrize("wanted", [COLOUR, GREY])
 def test_every_kind_of_png_is_converted(mode: str, wanted: images.Format) -> None:
