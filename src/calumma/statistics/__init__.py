@@ -11,6 +11,7 @@ one time in twenty; always-valid (sequential) tests, which allow that, come next
 
 - :mod:`~calumma.statistics.intervals`: proportions and their differences, in closed form.
 - :mod:`~calumma.statistics.counts`: how many came, in closed form.
+- :mod:`~calumma.statistics.samples`: proportions of strata, clusters and pairs, in closed form.
 - :mod:`~calumma.statistics.bootstrap`: everything else (means, quantiles), by resampling.
 
 Next room: :mod:`calumma.scoring`, which turns answers into metrics with these intervals.

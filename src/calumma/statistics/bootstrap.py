@@ -50,3 +50,26 @@ def percentile(
     tail = (1 - confidence) / 2
     low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
     return Interval(float(low), float(high))
+
+
+def stratified(
+    statistic: Callable[[NDArray[np.intp]], NDArray[np.float64]],
+    strata: NDArray[np.intp],
+    *,
+    seed: int,
+    resamples: int = 2000,
+) -> NDArray[np.float64]:
+    """The values of a statistic over resampled cases, float64 [resamples, ...].
+
+    ``strata`` [n] numbers each case's stratum; each is resampled on its own and keeps its size.
+    ``statistic`` is given rows of case numbers, [rows, n], and answers [rows, ...].
+    """
+    generator = np.random.default_rng(seed)
+    groups = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    block = max(1, _BLOCK // max(1, strata.size))
+    values = []
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        drawn = [group[generator.integers(0, group.size, (rows, group.size))] for group in groups]
+        values.append(statistic(np.concatenate(drawn, axis=1)))
+    return np.concatenate(values)

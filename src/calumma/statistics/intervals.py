@@ -31,13 +31,20 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     _check(successes, n)
     if n == 0:
         return Interval(0.0, 1.0)
+    return score(successes / n, n, confidence)
+
+
+def score(p: float, n: float, confidence: float = 0.95) -> Interval:
+    """Wilson's interval for a proportion ``p`` that is worth ``n`` independent trials, above 0.
+
+    ``n`` need not be whole: of a sample that is not simple it is the effective number.
+    """
     z = _z(confidence)
-    p = successes / n
     centre = p + z * z / (2 * n)
     spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    low = 0.0 if successes == 0 else (centre - spread) / scale
-    high = 1.0 if successes == n else (centre + spread) / scale
+    low = 0.0 if p == 0 else (centre - spread) / scale
+    high = 1.0 if p == 1 else (centre + spread) / scale
     return Interval(low, high)
 
 
