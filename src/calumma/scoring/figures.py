@@ -16,12 +16,14 @@ from matplotlib import ticker
 from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 
-from calumma.scoring import cases, metrics
+from calumma.scoring import calibration, cases, metrics
 
 INK = "#1f2933"
 ACCENT = "#1b6ca8"
 WARNING = "#b3411e"
 PALETTE = (ACCENT, WARNING, "#4f7a28", "#6b4c9a")
+
+_THUMBNAIL = 256
 
 _STYLE: Any = {
     "font.size": 9,
@@ -108,16 +110,53 @@ def wrong_answers(found: Sequence[cases.Answer]) -> bytes:
         for axes in np.ravel(figure.subplots(rows, columns, squeeze=False)):
             axes.axis("off")
         for axes, answer in zip(figure.axes, found, strict=False):
-            axes.set_title(
-                f"{answer.case.label}, said {answer.label}\n{answer.confidence:.2f}", fontsize=8
-            )
-            try:
-                with Image.open(io.BytesIO(answer.case.image)) as image:
-                    pixels = np.asarray(image.convert("RGB"))
-            except UnidentifiedImageError:
-                axes.text(0.5, 0.5, "not an image", ha="center", va="center", fontsize=8)
-                continue
-            axes.imshow(pixels, interpolation="nearest")
+            title = f"{answer.case.label}, said {answer.label}\n{answer.confidence:.2f}"
+            picture(axes, answer.case.image, title)
+        return png(figure)
+
+
+def picture(axes: Any, image: bytes, title: str) -> None:
+    """An image file in a small place, under a title."""
+    axes.axis("off")
+    axes.set_title(title, fontsize=8 if max(map(len, title.split("\n"))) < 20 else 6)
+    try:
+        axes.imshow(np.asarray(thumbnail(image)), interpolation="nearest")
+    except UnidentifiedImageError:
+        axes.text(0.5, 0.5, "not an image", ha="center", va="center", fontsize=8)
+
+
+def thumbnail(image: bytes) -> Image.Image:
+    """An image file in RGB, small; raises Pillow's UnidentifiedImageError."""
+    with Image.open(io.BytesIO(image)) as opened:
+        opened.draft("RGB", (_THUMBNAIL, _THUMBNAIL))
+        small = opened.convert("RGBA").convert("RGB")
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    return small
+
+
+def reliability(bins: Sequence[calibration.Bin], found: calibration.Scored) -> bytes:
+    """Accuracy against confidence in bins of equally many answers, over how sure answers were."""
+    with drawing(6.4, 4.6) as figure:
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        upper.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
+        for each in bins:
+            upper.plot([each.confidence] * 2, each.accuracy.interval, color=ACCENT, linewidth=2)
+            upper.plot([each.confidence], [each.accuracy.value], "o", color=ACCENT)
+        counts = sorted({each.accuracy.n for each in bins})
+        sizes = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "no"
+        upper.set_title(f"{len(bins)} bins of {sizes} answers", fontsize=9, loc="left")
+        upper.set_ylabel("share that is right")
+        upper.set_ylim(0, 1.02)
+        edges = np.linspace(0, 1, 21)
+        parts = [found.confidence[found.correct == each] for each in (1, 0)]
+        labels = [f"right (n={parts[0].size})", f"wrong (n={parts[1].size})"]
+        lower.hist(parts, edges, color=[ACCENT, WARNING], label=labels)
+        lower.set_xlabel("confidence")
+        lower.set_ylabel("answers")
+        lower.set_yscale("symlog", linthresh=10)
+        lower.legend(frameon=False, loc="upper left")
+        for axes in (upper, lower):
+            axes.grid(color="#d9dee3", linewidth=0.6)
         return png(figure)
 
 

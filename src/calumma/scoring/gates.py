@@ -4,7 +4,8 @@ A gate looks at a metric's whole interval. When all of it is on the demanded sid
 when all of it is on the other side the gate fails, and when it holds values of both sides the data
 cannot tell: inconclusive. So a gate that passes is unlikely to have been lucky, and too few answers
 never pass. A gate on a difference is the change against a baseline: ``canary minus stable`` at
-least ``-margin`` says "not worse by more than the margin".
+least ``-margin`` says "not worse by more than the margin". A gate may look at the estimate alone,
+as a plain threshold does; it says so, because near the threshold luck decides.
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ class Verdict(StrEnum):
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+
+
+class By(StrEnum):
+    """What of a metric a gate looks at."""
+
+    INTERVAL = "interval"
+    ESTIMATE = "estimate"
 
 
 class Bound(StrEnum):
@@ -45,9 +53,11 @@ class Gate:
     bound: Bound
     threshold: float
     minimum: int = 1
+    by: By = By.INTERVAL
 
     def __str__(self) -> str:
-        return f"{self.metric} {self.bound} {self.threshold:.3f}"
+        demand = f"{self.metric} {self.bound} {self.threshold:.3f}"
+        return f"{demand}, by the estimate alone" if self.by is By.ESTIMATE else demand
 
 
 @dataclass(frozen=True)
@@ -103,13 +113,29 @@ def _rule(gate: Gate, metric: metrics.Metric | None) -> Ruling:
         reason = f"{metric.name} rests on {metric.n} observations, and {needed}"
         return Ruling(gate, Verdict.INCONCLUSIVE, reason)
     low, high = metric.interval
-    verdict, because = _compare(gate, low, high)
+    if gate.by is By.ESTIMATE:
+        verdict, because = _compare_estimate(gate, metric.value)
+    else:
+        verdict, because = _compare(gate, low, high)
     unit = f" {metric.unit}" if metric.unit else ""
     found = (
         f"{metric.name} is {metric.value:.3f}{unit} "
         f"({100 * metric.level:g}% interval {low:.3f} to {high:.3f}, n = {metric.n})"
     )
     return Ruling(gate, verdict, f"{found}, {because}")
+
+
+def _compare_estimate(gate: Gate, value: float) -> tuple[Verdict, str]:
+    """By the number alone; the reason says that chance was not considered."""
+    below, above = value < gate.threshold, value > gate.threshold
+    missed = {
+        Bound.AT_LEAST: below,
+        Bound.AT_MOST: above,
+        Bound.EQUAL_TO: below or above,
+    }[gate.bound]
+    verdict = Verdict.FAIL if missed else Verdict.PASS
+    word = "not " if missed else ""
+    return verdict, f"{word}{gate.bound} {gate.threshold:.3f} by the estimate alone"
 
 
 def _compare(gate: Gate, low: float, high: float) -> tuple[Verdict, str]:

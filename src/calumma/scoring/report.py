@@ -132,7 +132,9 @@ def _metric(metric: metrics.Metric, remarks: Mapping[str, str]) -> dict[str, Any
 
 
 def _ruling(ruling: gates.Ruling) -> dict[str, Any]:
+    by = {} if ruling.gate.by is gates.By.INTERVAL else {"by": ruling.gate.by}
     return {
+        **by,
         "metric": ruling.gate.metric,
         "bound": ruling.gate.bound,
         "threshold": ruling.gate.threshold,
