@@ -93,7 +93,7 @@ class _Demo:
             self._apply()
             self._wait_until_ready()
         with self._step("Evaluate v1 offline, on images that it has never seen"):
-            if self._evaluate("offline", "offline-v1", rate=100.0) is not gates.Verdict.PASS:
+            if self._evaluate("offline", "offline-v1", rate=200.0) is not gates.Verdict.PASS:
                 raise errors.EvaluationError(f"v1 is not good enough, see {RUNS}/offline-v1.html")
         users = load.Users(self._url, SERVICE, RATE)
         with users:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
 
@@ -26,6 +26,8 @@ class Demand(document.Part):
     at_most: float | None = None
     minimum: Annotated[int, pydantic.Field(ge=1)] = 1
     """Observations without which nothing is decided."""
+    by: Literal["interval", "estimate"] = "interval"
+    """What is bounded: the whole interval, or the estimate alone, whatever chance made of it."""
 
     @pydantic.model_validator(mode="after")
     def _one_bound(self) -> Self:
@@ -38,7 +40,7 @@ class Demand(document.Part):
         names = [each.name for each in measured if fnmatch.fnmatchcase(each.name, self.metric)]
         demanded = {gates.Bound.AT_LEAST: self.at_least, gates.Bound.AT_MOST: self.at_most}
         return [
-            gates.Gate(name, bound, threshold, self.minimum)
+            gates.Gate(name, bound, threshold, self.minimum, gates.By(self.by))
             for name in names or [self.metric]
             for bound, threshold in demanded.items()
             if threshold is not None

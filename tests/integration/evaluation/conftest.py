@@ -20,7 +20,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -76,6 +76,7 @@ class Service:
     weights: dict[str, int] = field(default_factory=lambda: {STABLE: 100})
     classifiers: dict[str, LogisticRegression] = field(default_factory=dict)
     failing: set[str] = field(default_factory=set)
+    asked: int = 0
 
     def __post_init__(self) -> None:
         self.choice = random.Random(0)
@@ -94,6 +95,7 @@ class Service:
         """Status, revision and body of a reply; a tag's host leads to its revision alone."""
         begin = time.perf_counter()
         with self.lock:
+            self.asked += 1
             (revision,) = self.choice.choices(list(self.weights), list(self.weights.values()))
         revision = {"prev": STABLE, "latest": CANARY}.get(host.partition("-")[0], revision)
         status, reply = 503, b"no healthy upstream"
@@ -288,8 +290,20 @@ def answers(kubeconfig: Path) -> bool:
 
 def declare(cluster: Any, service: Service, prometheus: str | None = None) -> None:
     """Store the service, ready and split as it is, and where Prometheus is."""
-    latest = max(service.weights)
-    host = f"digits-predictor.{service.namespace}.localhost:{service.port}"
+    declare_at(cluster, "digits", service.namespace, service.url, service.weights)
+    if prometheus is not None:
+        told = {"metadata": {"name": "calumma"}, "data": {"prometheus": prometheus}}
+        with contextlib.suppress(kubernetes.client.ApiException):  # told by an earlier test
+            cluster.core_api.create_namespaced_config_map("kserve", told)
+
+
+def declare_at(
+    cluster: Any, name: str, namespace: str, url: str, weights: Mapping[str, int] | None = None
+) -> None:
+    """Store a service that is ready at an address, in a namespace of its own."""
+    weights = weights or {f"{name}-predictor-00001": 100}
+    latest = max(weights)
+    host = f"{name}-predictor.{namespace}.localhost:{url.rsplit(':', 1)[1]}"
     traffic = [
         {
             "revisionName": revision,
@@ -297,25 +311,21 @@ def declare(cluster: Any, service: Service, prometheus: str | None = None) -> No
             "latestRevision": revision == latest,
             "url": f"http://{'latest' if revision == latest else 'prev'}-{host}",
         }
-        for revision, percent in service.weights.items()
+        for revision, percent in weights.items()
     ]
     status = {
-        "url": service.url,
+        "url": url,
         "conditions": [{"type": "Ready", "status": "True"}],
         "components": {"predictor": {"traffic": traffic}},
     }
-    model = {"modelFormat": {"name": "triton"}, "storageUri": "pvc://models/digits/v1"}
+    model = {"modelFormat": {"name": "triton"}, "storageUri": f"pvc://models/{name}/v1"}
     isvc = {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": {"name": "digits", "namespace": service.namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {"predictor": {"model": model}},
     }
-    kind = ("serving.kserve.io", "v1beta1", service.namespace, "inferenceservices")
-    cluster.core_api.create_namespace({"metadata": {"name": service.namespace}})
+    kind = ("serving.kserve.io", "v1beta1", namespace, "inferenceservices")
+    cluster.core_api.create_namespace({"metadata": {"name": namespace}})
     cluster.api_instance.create_namespaced_custom_object(*kind, isvc)
-    cluster.api_instance.patch_namespaced_custom_object_status(*kind, "digits", {"status": status})
-    if prometheus is not None:
-        told = {"metadata": {"name": "calumma"}, "data": {"prometheus": prometheus}}
-        with contextlib.suppress(kubernetes.client.ApiException):  # told by an earlier test
-            cluster.core_api.create_namespaced_config_map("kserve", told)
+    cluster.api_instance.patch_namespaced_custom_object_status(*kind, name, {"status": status})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from calumma.scoring.gates import Verdict
 from .conftest import CANARY, STABLE, Service, declare
 
 EVALUATION = Path(__file__).parents[3] / "evaluation"
+SUITE = str(EVALUATION / "suites/digits.yaml")
 QUICK = {"traffic": "live", "dataset": "digits", "seconds": 4.0, "rate": 150.0, "settle": 1.0}
 
 ROLES = ("stable", "canary")
@@ -37,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def offline(service: Service, **given: Any) -> running.Run:
-    given = {"namespace": service.namespace, "rate": 400.0, **given}
+    given = {"suite": SUITE, "namespace": service.namespace, "rate": 400.0, **given}
     return running.execute(EVALUATION / "offline.ipynb", Path("runs/offline.ipynb"), given)
 
 
@@ -90,7 +92,7 @@ def test_plain_papermill_says_by_its_exit_status_that_a_model_is_bad(
         [
             *(sys.executable, "-m", "papermill", str(EVALUATION / "offline.ipynb")),
             *("runs/offline.ipynb", "--no-progress-bar", "-p", "service", "digits"),
-            *("-p", "namespace", service.namespace, "-p", "rate", "400"),
+            *("-p", "namespace", service.namespace, "-p", "rate", "400", "-p", "suite", SUITE),
         ],
         capture_output=True,
         text=True,
@@ -111,13 +113,61 @@ def test_during_a_canary_only_the_revision_in_question_is_judged(
     service.weights = {STABLE: 50, CANARY: 50}
     service.classifiers = {CANARY: service.bad}
     declare(cluster, service)
-    run = offline(service, revision="stable", minimum_samples=500)
-    assert (run.verdict, run.code) == (Verdict.INCONCLUSIVE, 2)
-    assert "and 500 are needed" in run.sentence and "recall" not in run.sentence
+    run = offline(service, revision="stable")
+    assert run.verdict is Verdict.PASS, run.sentence
     assert content(run)["subject"]["judged"] == STABLE
     metrics = found(run)
+    assert metrics["accuracy"]["n"] == 600
     assert metrics[f"accuracy of {CANARY}"]["value"] < 0.75 < metrics["accuracy"]["value"]
-    assert 200 < metrics["accuracy"]["n"] < 400
+    assert 200 < metrics[f"accuracy of {CANARY}"]["n"] < 400
+
+
+def test_a_canary_is_compared_with_the_stable_revision_image_by_image(
+    cluster: Cluster, service: Service, folder: Path
+) -> None:
+    service.weights = {STABLE: 50, CANARY: 50}
+    service.classifiers = {CANARY: service.bad}
+    declare(cluster, service)
+    suite = quick_suite(folder, changes=[{"metric": "change of accuracy", "at_least": -0.03}])
+    run = offline(service, suite=suite, baseline="stable")
+    assert run.verdict is Verdict.FAIL
+    assert "change of accuracy is -0." in run.sentence
+    metrics = found(run)
+    change, p = metrics["change of accuracy"], metrics["McNemar's p, change of accuracy"]
+    assert change["n"] == 600 and change["interval"]["high"] < -0.2
+    assert p["value"] < 1e-6 and 100 < p["n"] < 600
+    assert metrics["change of recall of 0"]["value"] == pytest.approx(0, abs=0.1)
+    assert content(run)["subject"]["baseline"] == STABLE
+    # The same against the report of another run: the first now is the baseline.
+    service.weights, service.classifiers = {STABLE: 100}, {}
+    before = Path(shutil.copytree("runs/offline", "runs/before"))
+    again = offline(service, suite=suite, baseline=str(before), revision="stable")
+    assert found(again)["change of accuracy"]["value"] == pytest.approx(-change["value"], abs=0.02)
+
+
+def quick_suite(folder: Path, **section: Any) -> str:
+    """A suite with few gates and no behavioural tests."""
+    asked = {
+        "data": "digits",
+        "gates": [{"metric": "accuracy", "at_least": 0.5}],
+        **section,
+    }
+    path = folder / "quick.yaml"
+    path.write_text(json.dumps({"name": "quick", "service": "digits", "offline": asked}))
+    return str(path)
+
+
+def test_a_data_set_that_is_not_whole_ends_the_evaluation(
+    cluster: Cluster, service: Service, folder: Path
+) -> None:
+    declare(cluster, service)
+    (folder / "images").mkdir()
+    (folder / "images/labels.tsv").write_text("path\tlabel\ngone.png\t1\n")
+    run = offline(service, suite=quick_suite(folder, data="images"))
+    assert (run.verdict, run.code, run.report) == (None, 3, None)
+    assert "DatasetInvalid: the dataset" in run.sentence
+    assert "gone.png cannot be read: No such file" in run.sentence
+    assert service.asked == 0
 
 
 @pytest.mark.parametrize(
