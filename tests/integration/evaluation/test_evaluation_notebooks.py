@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def offline(service: Service, **given: Any) -> running.Run:
-    given = {"suite": SUITE, "namespace": service.namespace, "rate": 400.0, **given}
+    given = {"suite": SUITE, "namespace": service.namespace, "rate": 400.0, "explain": 0, **given}
     return running.execute(EVALUATION / "offline.ipynb", Path("runs/offline.ipynb"), given)
 
 
@@ -64,7 +64,7 @@ def found(run: running.Run) -> dict[str, dict[str, Any]]:
 
 def test_a_good_model_passes_twice_with_the_same_report(cluster: Cluster, service: Service) -> None:
     declare(cluster, service)
-    first = offline(service)
+    first = offline(service, explain=1)
     assert (first.verdict, first.code) == (Verdict.PASS, 0), first.sentence
     metrics = found(first)
     assert metrics["accuracy"]["n"] == 600
@@ -75,7 +75,7 @@ def test_a_good_model_passes_twice_with_the_same_report(cluster: Cluster, servic
     assert report["data"]["images"] == 600
     for figure in report["figures"]:
         assert Path("runs/offline", figure["file"]).stat().st_size > 1000
-    second = offline(service)
+    second = offline(service, explain=1)
     ours, theirs = dict(report), dict(content(second))
     assert ours.pop("times")["started"] < theirs.pop("times")["started"]
     assert json.dumps(ours) == json.dumps(theirs)

@@ -58,6 +58,7 @@ def test_both_models_fail_as_recorded(
         "suite": str(SUITES / "suites/food11.yaml"),
         "namespace": f"food11-{model}",
         "rate": 100.0,
+        "explain": 0,
     }
     with served(model, tmp_path) as url:
         declare_at(cluster, "food11", f"food11-{model}", url)
