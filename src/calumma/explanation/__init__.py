@@ -1,11 +1,11 @@
 """Why did the served model say that? Which regions of an image its answer rests on.
 
-A region is hidden, and the service is asked again: if the probability of a class falls, the region
-spoke for it (occlusion sensitivity; M. Zeiler and R. Fergus, Visualizing and Understanding
-Convolutional Networks, 2014). That needs nothing but answers, so it explains what is *served*:
-gateway, transformer, quantised model and all. Methods that follow gradients (Grad-CAM and its
-kin) need the insides of a network, which Triton does not show; they would explain a copy that may
-answer otherwise than the service, and are left out for that reason.
+A region is hidden, and the service is asked again: if the odds of a class fall, the region spoke
+for it (occlusion sensitivity; M. Zeiler and R. Fergus, Visualizing and Understanding Convolutional
+Networks, 2014). That needs nothing but answers, so it explains what is *served*: gateway,
+transformer, quantised model and all. Methods that follow gradients (Grad-CAM and its kin) need the
+insides of a network, which Triton does not show; they would explain a copy that may answer
+otherwise than the service, and are left out for that reason.
 
 A map may be pretty and wrong. So each is tested on the model itself: hiding the regions that it
 calls important must change the answer sooner than hiding random ones (deletion and insertion; V.

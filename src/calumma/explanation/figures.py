@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calumma.explanation import faithfulness, masks
 from calumma.scoring import figures
 
-FLAT = 0.005
+FLAT = 0.02
 """A map whose values are all smaller than this says that no region matters."""
 
 
@@ -45,7 +45,7 @@ def explanation(
             axes.set_title(f"{name}{flat}", fontsize=8)
         if drawn:
             bar = figure.colorbar(heat, ax=list(drawn), shrink=0.85, aspect=16)
-            bar.set_label("fall of the probability\nwhen hidden", fontsize=8)
+            bar.set_label("fall of the odds when\nhidden, powers of ten", fontsize=8)
         _curves(plot, curves, controls)
         return figures.png(figure)
 

@@ -28,6 +28,8 @@ LARGEST = (256, 512)
 _PATCH = 2
 # Of the longer side: only the mean colour of the surroundings is left.
 _BLUR = 0.25
+# Powers of ten.
+_SUREST = 6.0
 
 
 class Subject(NamedTuple):
@@ -75,14 +77,28 @@ def hide(shown: Subject, hidden: Cells) -> bytes:
     return buffer.getvalue()
 
 
+def evidence(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The decimal logarithm of each class's odds against all others, [..., classes].
+
+    A classifier that is sure says 0.9999 and then 0.999: the probability hardly moves, and the odds
+    are a tenth of what they were. Beyond a million to one nothing is told apart.
+    """
+    count = probabilities.shape[-1]
+    # The others' sum rather than 1 minus the one, which would be rounded to nothing.
+    others = probabilities @ (1.0 - np.eye(count))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: NDArray[np.float64] = np.log10(probabilities) - np.log10(others)
+    return np.clip(np.nan_to_num(found), -_SUREST, _SUREST)
+
+
 def heat(
     whole: NDArray[np.float64], without: NDArray[np.float64], cells: int
 ) -> NDArray[np.float64]:
     """How much each cell supports each class, [classes, cells, cells].
 
-    ``whole`` [classes] are the probabilities of the whole image, ``without`` [patches, classes]
-    those with each patch hidden. A cell's value is the mean fall of the probability over the
-    patches that hold it: positive where it speaks for the class, negative where against.
+    ``whole`` [classes] is the evidence of the whole image, ``without`` [patches, classes] that
+    with each patch hidden. A cell's value is the mean fall of the evidence over the patches that
+    hold it: positive where it speaks for the class, negative where against.
     """
     hidden = np.array(patches(cells), dtype=np.float64)
     fall = whole[None] - without

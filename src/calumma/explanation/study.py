@@ -128,7 +128,7 @@ async def study(
     cells = shown.cells
     hidden = [np.ones((cells, cells), np.bool_), *masks.patches(cells)]
     blurred, *without = await asked.ask([masks.hide(shown, each) for each in hidden])
-    heat = masks.heat(whole, np.array(without), cells)
+    heat = masks.heat(masks.evidence(whole), masks.evidence(np.array(without)), cells)
     orders = [
         faithfulness.order(heat[said]),
         *(generator.permutation(cells * cells) for _ in range(CONTROLS)),
@@ -178,9 +178,9 @@ def _figure(number: int, found: Explanation) -> report.Figure:
     said, true = found.answer.label, found.answer.case.label
     deletion, insertion = found.gains
     caption = (
-        f"Why {found.answer.case.id} was taken for {said} and not for {true}: by how much the "
-        "probability falls when a region is hidden by a blur (orange: the region speaks for the "
-        "class, purple: against it). At the right, the probability of "
+        f"Why {found.answer.case.id} was taken for {said} and not for {true}: by how many powers "
+        "of ten the odds of a class fall when a region is hidden by a blur (1: to a tenth; orange: "
+        "the region speaks for the class, purple: against it). At the right, the probability of "
         f"{said} when regions are hidden or shown in the map's order, and in random ones (grey): "
         f"better than random by {deletion:.2f} and {insertion:.2f}."
     )

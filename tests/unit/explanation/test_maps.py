@@ -60,6 +60,13 @@ def test_every_cell_is_hidden_by_some_patch_and_a_constant_model_is_flat(cells: 
     assert heat.shape == (2, cells, cells) and not heat.any()
 
 
+def test_evidence_tells_sure_from_surer_and_has_an_end() -> None:
+    rows = [[0.5, 0.25, 0.25], [0.9, 0.09, 0.01], [1.0, 1e-4, 0.0], [1.0, 0.0, 0.0]]
+    found = masks.evidence(np.array(rows))
+    np.testing.assert_allclose(found[:, 0], [0, np.log10(9), 4, 6], atol=1e-12)
+    np.testing.assert_allclose(found[:, 2], [-np.log10(3), -np.log10(99), -6, -6], atol=1e-12)
+
+
 def test_the_map_is_largest_where_the_model_looks() -> None:
     target = (3, 8)
     without = np.array([[0.1, 0.9] if each[target] else [0.9, 0.1] for each in masks.patches(12)])
