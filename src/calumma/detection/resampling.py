@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 RECALLS = np.linspace(0.0, 1.0, 101)
 """COCO's: precision is read at these recalls, and averaged."""
 
+# Weights held in memory at once: 32 MB.
+_BLOCK = 4_000_000
+
 # Of fewer pictures than this the bootstrap says too much.
 _FEW = 30
 
@@ -34,14 +37,23 @@ def average_precision(matches: matching.Matches, drawn: Counts) -> Floats:
 
     ``drawn`` [resamples, pictures] are weights; a resample without a labelled box is not a number.
     """
+    block = max(1, _BLOCK // max(1, len(matches.scores)))
+    return np.vstack(
+        [_average(matches, drawn[at : at + block]) for at in range(0, len(drawn), block)]
+    )
+
+
+def _average(matches: matching.Matches, drawn: Counts) -> Floats:
     order = np.argsort(-matches.scores, kind="stable")
     weight = drawn[:, matches.pictures[order]]
     positives = drawn @ matches.boxes
     needed = _needed(positives)
     found = np.zeros((len(drawn), len(matches.right)))
     for number, (right, wrong) in enumerate(zip(matches.right, matches.wrong, strict=True)):
-        hits = np.cumsum(weight * right[order], axis=1)
-        misses = np.cumsum(weight * wrong[order], axis=1)
+        # Recall grows, and precision has its peaks, at right detections only.
+        peaks = np.flatnonzero(right[order])
+        hits = np.cumsum(weight[:, peaks], axis=1)
+        misses = np.cumsum(weight * wrong[order], axis=1)[:, peaks]
         precision = hits / (hits + misses + np.spacing(1))
         # The best precision that can be had at this recall or beyond; 0 where it is not reached.
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]

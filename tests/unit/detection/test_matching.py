@@ -204,3 +204,32 @@ def test_weights_give_what_the_library_gives_for_repeated_pictures(
         np.testing.assert_allclose(plain, ours.precision[place].mean(axis=1))
         if repeated:
             np.testing.assert_allclose(weighted, theirs.precision[place].mean(axis=1))
+
+
+def drawn_at_random(n: int, luck: np.random.Generator) -> matching.Matches:
+    """``n`` pictures, some hard: fewer of their boxes are found, and with less confidence."""
+    rows: list[tuple[float, int, bool]] = []
+    boxes = luck.poisson(2, n)
+    for number, ease in enumerate(luck.normal(0, 1, n)):
+        found = luck.binomial(boxes[number], 1 / (1 + np.exp(-1.2 - ease)))
+        rows += [(luck.normal(1 + ease / 2, 1), number, True) for _ in range(found)]
+        rows += [(luck.normal(-0.5, 1), number, False) for _ in range(luck.poisson(0.8))]
+    scores, at, right = (np.array(each) for each in zip(*rows, strict=True))
+    return matching.Matches(scores, at, right[None], ~right[None], boxes)
+
+
+def test_nine_of_ten_intervals_or_more_hold_the_truth() -> None:
+    luck = np.random.default_rng(0)
+    whole = np.ones((1, 10_000), dtype=np.int64)
+    truth = resampling.average_precision(drawn_at_random(10_000, luck), whole)[0, 0]
+    held = 0
+    for seed in range(120):
+        matches = drawn_at_random(40, luck)
+        value = resampling.average_precision(matches, whole[:, :40])[0, 0]
+        weights = resampling.weights(40, seed=seed, resamples=300)
+        low, high = resampling.interval(
+            value, resampling.average_precision(matches, weights)[:, 0], 40
+        )
+        held += low <= truth <= high
+        assert high - low < 0.4
+    assert 0.88 * 120 <= held < 120
