@@ -118,10 +118,8 @@ def _rule(gate: Gate, metric: metrics.Metric | None) -> Ruling:
     else:
         verdict, because = _compare(gate, low, high)
     unit = f" {metric.unit}" if metric.unit else ""
-    found = (
-        f"{metric.name} is {metric.value:.3f}{unit} "
-        f"({100 * metric.level:g}% interval {low:.3f} to {high:.3f}, n = {metric.n})"
-    )
+    sure = "" if low == high else f"{100 * metric.level:g}% interval {low:.3f} to {high:.3f}, "
+    found = f"{metric.name} is {metric.value:.3f}{unit} ({sure}n = {metric.n})"
     return Ruling(gate, verdict, f"{found}, {because}")
 
 
