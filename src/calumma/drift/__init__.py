@@ -21,8 +21,11 @@ What does it mean for the answers, as long as nobody has labelled anything?
 - :mod:`~calumma.drift.label_shift`: the mix of classes, and the accuracy under it.
 - :mod:`~calumma.drift.novelty`: images that the model was never meant for.
 
-:mod:`~calumma.drift.examination` does all of it, :mod:`~calumma.drift.figures` draws it, and
-:mod:`~calumma.drift.shifts` makes drift on purpose.
+:mod:`~calumma.drift.battery` asks all detectors and :mod:`~calumma.drift.examination` does all of
+it, on :mod:`~calumma.drift.sides`; :mod:`~calumma.drift.tables` and :mod:`~calumma.drift.figures`
+show it. :mod:`~calumma.drift.rehearsal` counts false alarms on the user's own reference, beside the
+rules of thumb in :mod:`~calumma.drift.thumb`, and :mod:`~calumma.drift.shifts` makes drift on
+purpose.
 
 Sources: S. Rabanser, S. Günnemann and Z. Lipton, Failing Loudly, NeurIPS 2019, which compares such
 detectors and finds the model's own probabilities the best thing to look at.

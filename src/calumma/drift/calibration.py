@@ -76,16 +76,15 @@ def fit_beta(confidence: Values, right: Values, weights: Values) -> Beta:
     positive, negative = (weights * right).sum(axis=1), (weights * (1 - right)).sum(axis=1)
     high, low = (positive + 1) / (positive + 2), 1 / (negative + 2)
     target = np.where(right > 0, high[:, None], low[:, None])
+    pairs = (terms[:, None] * terms[None]).reshape(9, -1)
     fitted = np.tile(_IDENTITY, (len(weights), 1))
     for _ in range(_ROUNDS):
         found = _sigmoid(fitted @ terms)
         slope = (weights * (found - target)) @ terms.T + _PRIOR * (fitted - _IDENTITY)
-        bend = np.einsum(
-            "rn,in,jn->rij", weights * found * (1 - found), terms, terms, optimize=True
-        )
+        bend = ((weights * found * (1 - found)) @ pairs.T).reshape(-1, 3, 3)
         step = np.linalg.solve(bend + np.diag(_PRIOR), slope[..., None])[..., 0]
         fitted = fitted - np.clip(step, -1, 1)
-        if np.abs(step).max() < 1e-6:
+        if np.abs(step).max() < 1e-5:
             break
     return Beta(fitted)
 

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from calumma.drift.detection import Values
@@ -46,6 +47,15 @@ class Features:
     statistics: dict[str, Values]
     embedding: Values
     unreadable: tuple[cases.Case, ...]
+
+    def some(self, rows: NDArray[np.int64]) -> Features:
+        """Those of the images in these rows."""
+        return replace(
+            self,
+            images=tuple(self.images[row] for row in rows),
+            statistics={name: values[rows] for name, values in self.statistics.items()},
+            embedding=self.embedding[rows],
+        )
 
 
 def measure(found: Iterable[cases.Case]) -> Features:

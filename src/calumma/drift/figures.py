@@ -176,3 +176,45 @@ def unusualness(flags: novelty.Flags, alpha: float) -> bytes:
 def _pixels(case: cases.Case) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     with Image.open(io.BytesIO(case.image)) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def rates(found: Sequence[metrics.Metric], alpha: float, label: str) -> bytes:
+    """Shares of runs with an alarm, with intervals; a cross where all of it is above alpha."""
+    with drawing(6.4, 0.9 + 0.3 * len(found)) as figure:
+        axes = figure.subplots()
+        for row, each in enumerate(found):
+            if each.value is None or each.interval is None:
+                continue
+            colour, mark = (WARNING, "X") if each.interval.low > alpha else (ACCENT, "o")
+            axes.plot(each.interval, [row, row], color=colour, linewidth=2)
+            axes.plot([each.value], [row], mark, color=colour, markersize=7)
+        axes.axvline(alpha, color=INK, linewidth=1, linestyle="--")
+        axes.set_yticks(range(len(found)), [each.name.partition(" of ")[2] for each in found])
+        axes.set_ylim(len(found) - 0.5, -0.5)
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_xlabel(label)
+        axes.grid(axis="x", color=_GRID, linewidth=0.6)
+        return png(figure)
+
+
+def power(found: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], alpha: float) -> bytes:
+    """For each kind of shift and each detector, the share of runs with an alarm by its amount."""
+    columns = 2
+    rows = -(-len(found) // columns)
+    marks = ("o", "s", "^", "D", "v", "P")
+    with drawing(7.4, 2.3 * rows + 0.5) as figure:
+        panels = np.ravel(figure.subplots(rows, columns, squeeze=False))
+        for axes in panels[len(found) :]:
+            axes.axis("off")
+        for axes, (kind, curves) in zip(panels, found.items(), strict=False):
+            colours = (*PALETTE, INK, "#8a5a00")
+            for colour, mark, (name, points) in zip(colours, marks, curves.items(), strict=False):
+                axes.plot(*zip(*points, strict=True), f"-{mark}", color=colour, ms=4, label=name)
+            axes.axhline(alpha, color=INK, linewidth=1, linestyle="--")
+            axes.set_xlabel(kind)
+            axes.set_ylabel("share of alarms")
+            axes.set_ylim(-0.03, 1.03)
+            axes.grid(color=_GRID, linewidth=0.6)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+        return png(figure)

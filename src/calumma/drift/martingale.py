@@ -28,12 +28,10 @@ import numpy as np
 from calumma.drift import detection
 from calumma.drift.detection import Detection, Values
 
-# The bets: the jumper's p-values are small, as they should be, or large, and it changes its mind
-# with probability JUMP; two more put all on very small and on very large ones.
-_SLOPES = np.array([-1.0, 0.0, 1.0])
 _JUMP = 0.01
+"""How much of the jumper's capital is divided anew after each bet: it may change its mind."""
 _POWER = 0.5
-
+"""The exponent of those who bet on very small and on very large p-values."""
 _ENOUGH = 1e100
 """More than this nobody needs to win: the capital is cut here, which keeps the promise."""
 
@@ -109,19 +107,20 @@ def test(
 
 
 def _game(found: Values, added: float) -> Values:
-    """The capital over time, when ``added`` new capital comes in before every bet."""
-    players = 3.0  # the jumper, the one on small and the one on large p-values
-    jumper = np.full(3, (1 - added) / players / 3)
-    small = large = (1 - added) / players
+    """The capital over time, when ``added`` new capital comes in before every bet.
+
+    Five players begin with what they have of it: three of the jumper's slopes, which share their
+    capital a little after each bet, one who bets on small p-values, and one on large ones.
+    """
+    down = flat = up = (1 - added) / 9
+    small = large = (1 - added) / 3
     values = np.empty(found.size)
     for number, p in enumerate(found.tolist()):
-        jumper = jumper + added / players / 3
-        small, large = small + added / players, large + added / players
-        jumper = (1 - _JUMP) * jumper + _JUMP * jumper.mean()
-        jumper = jumper * (1 + _SLOPES * (p - 0.5))
-        small *= _POWER * max(p, 1e-12) ** (_POWER - 1)
-        large *= _POWER * max(1 - p, 1e-12) ** (_POWER - 1)
-        jumper = np.minimum(jumper, _ENOUGH)
-        small, large = min(small, _ENOUGH), min(large, _ENOUGH)
-        values[number] = jumper.sum() + small + large
+        mean = _JUMP * ((down + flat + up) / 3 + added / 9)
+        down = min(_ENOUGH, ((1 - _JUMP) * (down + added / 9) + mean) * (1.5 - p))
+        flat = min(_ENOUGH, (1 - _JUMP) * (flat + added / 9) + mean)
+        up = min(_ENOUGH, ((1 - _JUMP) * (up + added / 9) + mean) * (0.5 + p))
+        small = min(_ENOUGH, (small + added / 3) * _POWER * max(p, 1e-12) ** (_POWER - 1))
+        large = min(_ENOUGH, (large + added / 3) * _POWER * max(1 - p, 1e-12) ** (_POWER - 1))
+        values[number] = down + flat + up + small + large
     return values

@@ -15,7 +15,6 @@ are right, and the images that nothing is known about.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +31,7 @@ LEAST = 50
 DOUBT = 0.01
 """The p-value of the calibration at or below which it has failed."""
 
-_RESAMPLES = 1000
+_RESAMPLES = 500
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,6 @@ class Estimator:
         low, high = np.quantile(self._right(inside), [0.025, 0.975])
         unknown = int(current.outside.sum())
         return Metric(name, value, n, Interval(float(low) / n, (float(high) + unknown) / n))
-
-    def windows(self, current: Sequence[Current]) -> list[Metric]:
-        """An estimate for each window, ``estimated accuracy, window <number>``."""
-        return [
-            self.estimate(f"estimated accuracy, window {number}", each)
-            for number, each in enumerate(current, 1)
-        ]
 
     def _right(self, confidence: Values) -> Values:
         """How many answers are right, drawn with each calibration, [resamples]."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from calumma.drift import detection, label_shift
 from calumma.drift.detection import Detection
@@ -77,7 +77,7 @@ def mix(found: label_shift.Estimate) -> Table:
 def inputs(found: Examination) -> Table:
     """Images that are unlike the reference, and those that gave no answer at all."""
     alpha, now = found.detections[0].alpha, found.current
-    asked = len(now.answers) + now.failed + now.unreadable
+    asked = len(now.answers) + now.failed + now.unreadable.size
     return Table(
         "Is the model asked what it was made for?",
         f"Unusual is an image with a p-value of at most {alpha:g}: a share of {alpha:g} is to be "
@@ -86,8 +86,20 @@ def inputs(found: Examination) -> Table:
         (
             *found.flags.metrics,
             metrics.proportion("failed requests", now.failed, asked),
-            metrics.proportion("unreadable images", now.unreadable, asked),
+            metrics.proportion("unreadable images", now.unreadable.size, asked),
         ),
+    )
+
+
+def rehearsed(
+    detectors: Sequence[metrics.Metric], rules: Sequence[metrics.Metric], alpha: float
+) -> Table:
+    """How often detectors and rules of thumb alarmed between random halves of the reference."""
+    return Table(
+        "How often is an alarm false?",
+        "Alarms between random halves of the reference, where nothing has changed. Of any detector "
+        f"at most {alpha:g} is promised; rules of thumb promise nothing.",
+        (*detectors, *rules),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Self
 import pydantic
 
 from calumma import datasets
-from calumma.drift import examination
+from calumma.drift import battery
 from calumma.evaluation import section
 from calumma.scoring import cases
 
@@ -48,11 +48,11 @@ class Drift(section.Section):
 
     @pydantic.model_validator(mode="after")
     def _known_detectors(self) -> Self:
-        unknown = [name for name in self.detectors if name not in examination.DETECTORS]
+        unknown = [name for name in self.detectors if name not in battery.DETECTORS]
         if unknown or len(set(self.detectors)) < len(self.detectors):
             raise ValueError(
                 f"detectors are {', '.join(self.detectors)}; each may be named once, of "
-                f"{', '.join(examination.DETECTORS)}"
+                f"{', '.join(battery.DETECTORS)}"
             )
         least = len(self.detectors) / self.alpha
         if self.permutations < least:
@@ -68,11 +68,9 @@ class Drift(section.Section):
         alarm = section.Demand(metric=ALARM, at_least=self.alpha, minimum=self.minimum)
         return (alarm, *self.gates)
 
-    def settings(self, seed: int) -> examination.Settings:
+    def settings(self, seed: int) -> battery.Settings:
         """How the examination is to look."""
-        return examination.Settings(
-            self.detectors, self.alpha, self.window, self.permutations, seed
-        )
+        return battery.Settings(self.detectors, self.alpha, self.window, self.permutations, seed)
 
     def populations(self) -> tuple[list[cases.Case], list[cases.Case]]:
         """The reference and the current images, which share none.

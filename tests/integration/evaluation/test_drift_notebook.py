@@ -27,7 +27,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def drift(service: Service, **given: Any) -> running.Run:
-    given = {"suite": str(SUITE), "namespace": service.namespace, "rate": 400.0, **given}
+    given = {
+        "suite": str(SUITE),
+        "namespace": service.namespace,
+        "rate": 400.0,
+        "rehearsals": 10,
+        **given,
+    }
     return running.execute(ROOT / "evaluation/drift.ipynb", Path("runs/drift.ipynb"), given)
 
 
@@ -52,8 +58,9 @@ def test_the_same_kind_of_images_pass_twice_with_the_same_report(
     assert estimated["interval"]["low"] <= measured["value"] <= estimated["interval"]["high"]
     assert metrics["share of out-of-distribution inputs"]["count"] == 0
     assert metrics["estimated accuracy, window 6"]["n"] == 50
+    assert metrics["false alarms of any detector"]["n"] == 10
     assert first.report is not None
-    assert len(first.report["figures"]) == 7
+    assert len(first.report["figures"]) == 8
     for figure in first.report["figures"]:
         assert Path("runs/drift", figure["file"]).stat().st_size > 1000
     second = drift(service)
