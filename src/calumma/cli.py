@@ -16,6 +16,7 @@ from pathlib import Path
 
 from calumma import __version__, errors
 from calumma.cluster import layout
+from calumma.evaluation import commands as evaluating
 from calumma.schedule import commands as scheduling
 
 _UP = """\
@@ -36,7 +37,13 @@ An images file maps container images to programs of this machine:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        options = _parser().parse_args(evaluating.words(given))
+    except SystemExit as ended:
+        if ended.code and given[:1] == ["evaluate"]:  # where 2 is a verdict
+            raise SystemExit(evaluating.ERROR) from None
+        raise
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -85,6 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     _project_option(train, "where inferenceservices/digits/config.pbtxt lies")
     boards = add("dashboards", _dashboards, "render the Grafana dashboards as JSON")
     boards.add_argument("--into", type=Path, default=Path("build/dashboards"), metavar="FOLDER")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="evaluate a service by a suite of notebooks; past runs, side by side and over time",
+        usage="calumma evaluate SUITE [options] | list | history | compare RUN RUN | open RUN",
+        description=evaluating.HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    evaluating.add(evaluate)
     schedules = commands.add_parser(
         "schedule",
         help="run evaluations by themselves, here and on a cluster",

@@ -16,7 +16,7 @@ an HTML page that asks the network for nothing, and no process left. The verdict
 Next room: :mod:`calumma.evaluation`, which runs the notebooks of a suite.
 """
 
-from calumma.running.declaration import Parameter, parameters, parse
+from calumma.running.declaration import Parameter, check, parameters, parse
 from calumma.running.engine import Progress, Stop
 from calumma.running.execution import CODES, ERROR, Run, execute
 from calumma.running.page import write as write_page
@@ -28,6 +28,7 @@ __all__ = [
     "Progress",
     "Run",
     "Stop",
+    "check",
     "execute",
     "parameters",
     "parse",

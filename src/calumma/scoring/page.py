@@ -14,7 +14,7 @@ from typing import Any
 
 from calumma.scoring import gates, metrics, report
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, "Liberation Sans", Arial, sans-serif; color: #1f2933;
   background: #fff; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
@@ -26,6 +26,7 @@ p { margin: .4rem 0; }
 .verdict { border-left: .5rem solid; padding: .6rem 1rem; margin: 1rem 0; background: #f5f7fa; }
 .verdict b { font-size: 1.3rem; text-transform: uppercase; letter-spacing: .03em; }
 .pass { color: #2b6a1e; } .fail { color: #a8321a; } .inconclusive { color: #8a5a00; }
+.error, .killed { color: #a8321a; }
 .verdict p { color: #1f2933; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid #e4e7eb;
@@ -48,7 +49,7 @@ def render(found: report.Report) -> str:
             "<!DOCTYPE html>",
             '<html lang="en"><head><meta charset="utf-8">',
             f"<title>{_text(found.title)}: {verdict}</title>",
-            f"<style>{_STYLE}</style></head><body>",
+            f"<style>{STYLE}</style></head><body>",
             f"<h1>{_text(found.title)}</h1>",
             f'<p class="question">{_text(found.question)}</p>',
             f'<div class="verdict {verdict}"><b>{verdict}</b>{_why(found.decision)}</div>',

@@ -129,6 +129,22 @@ def launch(argv: Sequence[str], environment: Mapping[str, str], directory: Path,
         )
 
 
+def output(argv: Sequence[str], directory: Path, seconds: float) -> str | None:
+    """What a program prints; None when it is missing, fails, or takes longer than that."""
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="replace")
+
+
 def carrying(variable: str, value: str) -> Iterator[int]:
     """Processes with this in their environment, which grandchildren inherit; never our own."""
     mark = f"{variable}={value}".encode()
