@@ -113,11 +113,47 @@ quality = panels.Section(
     ],
 )
 
+evaluated = panels.Section(
+    "How good it is, by the last evaluations",
+    [
+        panels.timeseries(
+            "Accuracy",
+            "The share of right answers that `calumma evaluate` measured on labelled images, with "
+            "its 95% interval. It changes with each evaluation, not with traffic.",
+            "percentunit",
+            {
+                "{{section}} {{revision}}": queries.evaluated(WHERE, "accuracy"),
+                "{{section}} {{revision}}, low": queries.evaluated(WHERE, "accuracy", "low"),
+                "{{section}} {{revision}}, high": queries.evaluated(WHERE, "accuracy", "high"),
+            },
+            maximum=1,
+        ),
+        panels.stat(
+            "Verdict",
+            "What the gates of the suite said to each section's last evaluation: pass, fail, "
+            "inconclusive (the data could not tell) or error (there was no evaluation).",
+            "short",
+            queries.verdicts(WHERE),
+            legend="{{section}}: {{verdict}}",
+            names=True,
+        ),
+        panels.stat(
+            "Last evaluated",
+            "The time since each section was last evaluated. Older than its schedule means that "
+            "evaluations have stopped.",
+            "s",
+            queries.evaluation_age(WHERE),
+            legend="{{section}}",
+            decimals=0,
+        ),
+    ],
+)
+
 dashboard = panels.dashboard(
     "Calumma: business",
     "calumma-business",
-    "Use, reliability against the objective, and what the service answers.",
-    [usage, reliability, quality],
+    "Use, reliability against the objective, what the service answers, and how good that is.",
+    [usage, reliability, quality, evaluated],
     [
         panels.number("objective", "Availability objective", "0.99"),
         panels.number("seconds_saved", "Seconds a person needs for one", "20"),

@@ -47,7 +47,7 @@ def read(runs: Path, suite: str | None = None) -> History:
         else:
             found.append(Past(run, folder))
     if suite is not None and not found:
-        with_runs = sorted({path.parent.name for path in runs.glob(f"*/*/{record.FILE}")})
+        with_runs = sorted({path.parent.parent.name for path in runs.glob(f"*/*/{record.FILE}")})
         raise errors.EvaluationError(
             f"there are no runs of {suite} in {runs}; there are runs of "
             f"{', '.join(with_runs) or 'nothing'}"
@@ -84,13 +84,14 @@ def find(runs: Path, text: str) -> Past:
 
 
 def reports(past: Past) -> dict[str, dict[str, Any]]:
-    """The reports of a run's sections by their name; empty for a section that left none."""
-    found = {}
+    """The reports of a run's sections by their name; empty for one that left none, or junk."""
+    found: dict[str, dict[str, Any]] = {}
     for section in past.run.sections:
         try:
-            found[section.name] = evidence.read(past.folder / section.name) or {}
+            report = evidence.read(past.folder / section.name)
         except (OSError, ValueError):
-            found[section.name] = {}
+            report = None
+        found[section.name] = record.readable(report)
     return found
 
 

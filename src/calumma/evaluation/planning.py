@@ -7,12 +7,14 @@ out to be wrong.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from calumma import errors, running
+from calumma.evaluation import section as sections
 from calumma.evaluation import suite as suites
 
 _OWN = ("out", "suite")
@@ -87,7 +89,7 @@ def plan(request: Request) -> Plan:
     }
     asked = {name: value for name, value in general.items() if value is not None}
     steps = tuple(
-        _step(request, name, suites.notebook(request.suite, name, section), section.timeout, asked)
+        _step(request, name, _notebook(request.suite, name, section), section.timeout, asked)
         for name, section in suite.sections.items()
         if not request.only or name in request.only
     )
@@ -98,6 +100,11 @@ def plan(request: Request) -> Plan:
         "text": text.decode(),
     }
     return Plan(suite, service, namespace, document, steps)
+
+
+def _notebook(path: Path, name: str, section: sections.Section) -> Path:
+    """The notebook's path as people would write it, without ``suites/..``."""
+    return Path(os.path.normpath(suites.notebook(path, name, section)))
 
 
 def _step(

@@ -146,6 +146,16 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
+def readable(report: Any) -> dict[str, Any]:
+    """A report's content, empty for what none of its readers here could read."""
+    try:
+        keys_of(report)
+        same = {name: dict(report.get(name, {})) for name in ("subject", "data", "parameters")}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}
+    return {**report, **same}
+
+
 def metrics_of(report: Mapping[str, Any]) -> dict[str, metrics.Metric]:
     """The metrics of a report's content by name, those that are times as well.
 

@@ -155,7 +155,7 @@ def _take(
         stop=stop,
         progress=lambda now: tell(Event(name, *now)),
     )
-    report = done.report or {}
+    report = record.readable(done.report)
     ended = live.change(
         name,
         state="ended",

@@ -74,8 +74,13 @@ def stat(
     legend: str = "",
     width: int = 6,
     decimals: int | None = None,
+    names: bool = False,
 ) -> Panel:
-    """The latest value as a number, with its course behind it; one for each series."""
+    """The latest value as a number, with its course behind it; one for each series.
+
+    With ``names`` the legends are shown and not the values, for series that say something by being
+    there.
+    """
     content = core.Stat(
         title=title,
         description=description,
@@ -84,6 +89,7 @@ def stat(
         targets=_targets({legend: query}),
         reduceCalc="lastNotNull",
         colorMode="none",
+        textMode="name" if names else "auto",
         noValue="no data",
     )
     return Panel(content, width)

@@ -210,6 +210,28 @@ def low_confidence(
     return f"sum by ({_list(by)}) (rate({bucket}[{window}])) / ({count} > 0)"
 
 
+def evaluated(where: str, metric: str, bound: str = "") -> str:
+    """A metric of the last evaluation of each section; ``bound`` is ``low`` or ``high`` of it.
+
+    Its name may be a regular expression, as ``where`` may have: ``accuracy|failed requests``.
+    """
+    name = f"calumma_evaluation_metric{bound and '_'}{bound}"
+    labels = "service, section, metric, revision"
+    return f'max by ({labels}) ({name}{{{where},metric=~"{metric}"}})'
+
+
+def verdicts(where: str) -> str:
+    """1 for the verdict of each section's last evaluation, by section and ``verdict``."""
+    found = f"calumma_evaluation_verdict{{{where}}}"
+    return f"max by (service, suite, section, verdict) ({found}) == 1"
+
+
+def evaluation_age(where: str) -> str:
+    """Seconds since each section was last evaluated."""
+    found = f"calumma_evaluation_time_seconds{{{where}}}"
+    return f"time() - max by (service, suite, section) ({found})"
+
+
 def _triton_time(part: str, where: str, window: str, by: tuple[str, ...]) -> str:
     """Triton counts microseconds and requests; their ratio is a mean."""
     time = f"sum by ({_list(by)}) (rate(nv_inference_{part}_duration_us{{{where}}}[{window}]))"

@@ -235,5 +235,37 @@ def test_confidence_and_mix_have_no_value_where_nothing_was_predicted(promtool: 
     )
 
 
+def test_what_evaluations_said_is_by_section_and_metric(promtool: Promtool) -> None:
+    """An evaluation an hour ago, and one that failed to be one; other services are not shown."""
+    name, labels = "calumma_evaluation", {"suite": "s", "section": "offline"}
+    metric = {**labels, "metric": "accuracy"}
+    given = [
+        series(f"{name}_metric", "0.9x60", **metric),
+        series(f"{name}_metric", "0.8x60", service="other", **metric),
+        series(f"{name}_metric", "0.1x60", **{**metric, "metric": "accuracy of v1"}),
+        series(f"{name}_metric_low", "0.88x60", **metric),
+        series(f"{name}_verdict", "0x60", **labels, verdict="pass"),
+        series(f"{name}_verdict", "1x60", **labels, verdict="fail"),
+        series(f"{name}_time_seconds", "-3000x60", **labels),
+    ]
+    where = queries.where(namespace="default", service="digits")
+    accuracy = '{metric="accuracy",revision="r1",section="offline",service="digits"}'
+    section = 'section="offline",service="digits",suite="s"'
+    expected = [
+        (queries.evaluated(where, "accuracy"), accuracy, 0.9),
+        (queries.evaluated(where, "accuracy", "low"), accuracy, 0.88),
+        (queries.verdicts(where), f'{{{section},verdict="fail"}}', 1),
+        (queries.evaluation_age(where), f"{{{section}}}", 3600),
+    ]
+    check(
+        promtool,
+        given,
+        *(
+            {"expr": query, "eval_time": "10m", "exp_samples": [{"labels": of, "value": value}]}
+            for query, of, value in expected
+        ),
+    )
+
+
 def test_label_values_are_quoted() -> None:
     assert queries.where(service='a"b\\c\n') == r'service="a\"b\\c\n"'

@@ -89,7 +89,7 @@ class Agent:
 
     async def run(self) -> None:
         """Work until cancelled or until the supervisor ends."""
-        metrics.serve(self._settings.node_port)
+        metrics.serve(self._settings.node_port, self._home.metrics)
         known = asyncio.Event()
         jobs: list[Coroutine[Any, Any, None]] = [
             self._programs.run(self._home.supervisor_socket, known.set),
