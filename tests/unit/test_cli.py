@@ -24,7 +24,21 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "up", "down", "status", "logs", "kubeconfig", "train", "dashboards", "demo"]
+    "command",
+    [
+        "",
+        "up",
+        "down",
+        "status",
+        "logs",
+        "kubeconfig",
+        "evaluate",
+        "evaluate run",
+        "evaluate compare",
+        "train",
+        "dashboards",
+        "demo",
+    ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

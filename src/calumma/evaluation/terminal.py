@@ -43,9 +43,9 @@ def value(metric: metrics.Metric | None, *, signed: bool = False) -> str:
 class Progress:
     """Shows where a run is: one line that changes at a terminal, a line now and then elsewhere."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self._stream = stream
-        self._is_live = stream.isatty()
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._is_live = self._stream.isatty()
         self._told = 0.0
         self._shown = ""
 

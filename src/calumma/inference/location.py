@@ -7,12 +7,16 @@ ConfigMap ``calumma`` in namespace ``kserve`` also says where Prometheus is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from calumma import errors
+
+_ANSWER_SECONDS = 3
+"""For which one try of the first request may wait; there are four."""
 
 
 class Target(NamedTuple):
@@ -150,6 +154,7 @@ def locate(service: str, namespace: str = "default") -> Endpoint:
     try:
         # Given by name because the kubernetes package reads the variable only once, on import.
         client = kserve.KServeClient(config_file=os.environ.get("KUBECONFIG"))
+        _reach(client)
         isvc = client.get(service, namespace=namespace)
         prometheus = _prometheus(client)
     except kubernetes.config.ConfigException as error:
@@ -254,6 +259,18 @@ def _model_name(spec: dict[str, Any]) -> str | None:
         if name == "--model_name":
             return value if equals else next(iter(arguments[position + 1 :]), None)
     return None
+
+
+def _reach(client: Any) -> None:
+    """Ask the API server for its version, because KServe's client waits for minutes, or for ever.
+
+    Raises urllib3's HTTPError when nobody answers within a few seconds.
+    """
+    import kubernetes
+
+    version = kubernetes.client.VersionApi(client.core_api.api_client)
+    with contextlib.suppress(kubernetes.client.ApiException):  # an answer all the same
+        version.get_code(_request_timeout=_ANSWER_SECONDS)
 
 
 def _prometheus(client: Any) -> str | None:

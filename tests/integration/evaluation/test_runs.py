@@ -8,9 +8,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -219,3 +222,111 @@ def test_a_disk_that_takes_nothing_is_a_sentence(folder: Path) -> None:
     Path("runs").write_text("a file")
     with pytest.raises(errors.EvaluationError, match="the run cannot be kept in runs"):
         runner.run(planning.Request(suite))
+
+
+def test_the_command_line_from_a_run_to_its_history(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    (folder / "home").mkdir()
+    (folder / "home/kubeconfig").write_text("{}")
+    suites.project(folder, "offline")
+    assert cli.main(["evaluate", "small", "--keep", "2", "-p", "right", "90"]) == 2
+    told = capsys.readouterr()
+    assert re.search(r"offline +inconclusive +[\d.]+ s +digits-latest", told.out)
+    assert "offline: inconclusive: accuracy is 0.900" in told.err
+    second = ["evaluate", "small", "--only", "offline", "--set", "offline.right=97", "--json"]
+    assert cli.main(second) == 0
+    assert json.loads(capsys.readouterr().out)["sections"][0]["parameters"]["right"] == 97
+    # The service is in the cluster of this home, as no other was named.
+    (metrics,) = (folder / "home/metrics").iterdir()
+    assert 'section="offline",service="digits",suite="small",verdict="pass"} 1.0' in (
+        metrics.read_text()
+    )
+    assert cli.main(["evaluate", "history", "small", "--plot", "h.png"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "offline=inconclusive" in lines[1] and "offline=pass" in lines[2]
+    assert Path("h.png").read_bytes().startswith(b"\x89PNG")
+    assert cli.main(["evaluate", "history", "--json"]) == 0
+    assert [each["verdict"] for each in json.loads(capsys.readouterr().out)] == [
+        "inconclusive",
+        "pass",
+    ]
+    assert cli.main(["evaluate", "compare", "previous", "latest", "--plot", "c.png"]) == 0
+    assert "inconclusive -> pass" in capsys.readouterr().out
+    assert Path("c.png").read_bytes().startswith(b"\x89PNG")
+    assert cli.main(["evaluate", "open", "--json"]) == 0
+    names = [Path(path).name for path in json.loads(capsys.readouterr().out)]
+    assert names == ["index.html", "report.html", "offline.html"]
+    assert cli.main(["evaluate", "--list"]) == 0
+    assert "offline (0 gates)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "name a suite"),
+        (["nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (
+            ["small", "--set", "offline.right"],
+            "--set 'offline.right' is not SECTION.PARAMETER=VALUE",
+        ),
+        (["small", "--fast"], "unrecognized arguments: --fast"),
+        (["small", "--seed", "x"], "invalid int value"),
+        (["history", "other"], "there are no runs of other"),
+        (["compare", "a", "b"], "no run in runs is 'a'"),
+        (["open"], "no run in runs is 'latest'"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_3(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    suites.project(folder, "offline")
+    try:
+        code = cli.main(["evaluate", *words])
+    except SystemExit as ended:
+        code = ended.code  # type: ignore[assignment]
+    assert code == 3 and said in capsys.readouterr().err
+
+
+def test_a_suite_that_is_none_is_listed_with_its_mistake(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suites.project(folder, "offline")
+    (folder / "evaluation/suites/bad.yaml").write_text("name: bad\n")
+    assert cli.main(["evaluate", "list"]) == 3
+    told = capsys.readouterr()
+    assert "small" in told.out and "bad.yaml: service is missing" in told.err
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """Takes what is pushed."""
+
+    pushed: ClassVar[dict[str, str]] = {}
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.pushed[self.path] = body.decode()
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_metrics_go_to_a_pushgateway_and_one_that_is_away_fails_nothing(folder: Path) -> None:
+    suite = suites.project(folder, "offline")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert runner.run(planning.Request(suite, pushgateway=url)).complaints == ()
+        server.shutdown()
+        thread.join()
+    ((path, text),) = Gateway.pushed.items()
+    assert path.startswith("/metrics/job/calumma-evaluation/")
+    assert "/section/offline" in path and "/suite/small" in path
+    assert 'calumma_evaluation_metric{metric="accuracy"' in text
+    away = runner.run(planning.Request(suite, pushgateway="http://127.0.0.1:1"))
+    (complaint,) = away.complaints
+    assert away.code == 0 and "http://127.0.0.1:1 did not take offline" in complaint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +149,24 @@ def test_a_cluster_that_does_not_answer_says_what_to_do(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
     with pytest.raises(errors.ServiceUnavailable, match=r"export KUBECONFIG=\$\(calumma"):
         inference.locate("digits")
+
+
+def test_a_cluster_that_takes_calls_and_says_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "users": [{"name": "u", "user": {}}],
+            "current-context": "c",
+        }
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(content))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        began = time.monotonic()
+        with pytest.raises(errors.ServiceUnavailable, match="no cluster answers"):
+            inference.locate("digits")
+    assert time.monotonic() - began < 30
