@@ -18,17 +18,18 @@ from typing import Any
 
 import yaml
 
-from calumma import errors, running
+from calumma import errors
 from calumma.cluster import layout, lifecycle, preparation
 from calumma.cluster.node import ports
+from calumma.evaluation import history, planning, runner
 from calumma.load import users as load
 from calumma.models import digits
 from calumma.monitoring import client as monitoring
 from calumma.monitoring import dashboards
-from calumma.scoring import gates
 
 SERVICE, NAMESPACE = digits.NAME, "default"
 MANIFEST = Path("inferenceservices/digits/base/inferenceservice.yaml")
+SUITE = Path("evaluation/suites/digits.yaml")
 CONFIG = Path("inferenceservices/digits/config.pbtxt")
 RUNS = Path("runs/demo")
 HOME = Path("build/demo")
@@ -41,7 +42,7 @@ def run(*, keep: bool) -> int:
 
     With ``keep`` the cluster is left running and the way into it is printed.
     """
-    for needed in (MANIFEST, CONFIG, Path("evaluation/online.ipynb"), Path("dashboards")):
+    for needed in (MANIFEST, CONFIG, SUITE, Path("dashboards")):
         if not needed.exists():
             raise errors.ConfigurationError(
                 f"{needed} is not here; run the demo in a checkout of Calumma."
@@ -55,9 +56,10 @@ def run(*, keep: bool) -> int:
             lifecycle.down(home, lambda _: None)
     _say(f"\nDone in {time.monotonic() - began:.0f} s. Nothing was mocked. What is where:")
     places = {
-        "reports for people": f"{RUNS}/*.html",
-        "executed notebooks": f"{RUNS}/*.ipynb",
-        "reports for programs": f"{RUNS}/*/report.json",
+        "evaluations": f"calumma evaluate history --into {RUNS}",
+        "reports for people": f"{RUNS}/{SERVICE}/*/index.html",
+        "executed notebooks": f"{RUNS}/{SERVICE}/*/*.ipynb",
+        "reports for programs": f"{RUNS}/{SERVICE}/*/*/report.json",
         "dashboards for Grafana": f"{RUNS}/dashboards/*.json",
         "models": f"{HOME}/claims/models/{SERVICE}/{{v1,v2,v3}}",
         "logs": f"{HOME}/logs",
@@ -93,8 +95,9 @@ class _Demo:
             self._apply()
             self._wait_until_ready()
         with self._step("Evaluate v1 offline, on images that it has never seen"):
-            if self._evaluate("offline", "offline-v1", rate=200.0) is not gates.Verdict.PASS:
-                raise errors.EvaluationError(f"v1 is not good enough, see {RUNS}/offline-v1.html")
+            done = self._evaluate("offline", rate=200.0)
+            if done.code:
+                raise errors.EvaluationError(f"v1 is not good enough, see {done.folder}")
         users = load.Users(self._url, SERVICE, RATE)
         with users:
             self._canaries()
@@ -108,9 +111,9 @@ class _Demo:
     def _canaries(self) -> None:
         """Release v2, which is better, and v3, which only looks it."""
         if not self._release("v2", {10: 25.0, 50: 10.0}):
-            raise errors.EvaluationError(f"v2 was rolled back, see {RUNS}/online-v2-*.html")
+            raise errors.EvaluationError(f"v2 was rolled back, see {RUNS}")
         if self._release("v3", {10: 25.0}):
-            raise errors.EvaluationError(f"v3 was promoted, see {RUNS}/online-v3-*.html")
+            raise errors.EvaluationError(f"v3 was promoted, see {RUNS}")
 
     def _release(self, version: str, steps: Mapping[int, float]) -> bool:
         """Canary a version and do what the verdicts say; whether it was promoted.
@@ -120,10 +123,9 @@ class _Demo:
         for percent, seconds in steps.items():
             with self._step(f"Canary {version} with {percent}% of the traffic, and judge it"):
                 self._roll_out(version, percent)
-                name = f"online-{version}-{percent}"
-                verdict = self._evaluate("online", name, seconds=seconds, rate=40.0)
-            if verdict is not gates.Verdict.PASS:
-                with self._step(f"The verdict is {verdict}: roll {version} back"):
+                done = self._evaluate("online", seconds=seconds, rate=40.0)
+            if done.code:
+                with self._step(f"The verdict is {done.run.verdict}: roll {version} back"):
                     self._roll_out(version, 0)
                 return False
         with self._step(f"Every verdict is a pass: promote {version}"):
@@ -180,17 +182,19 @@ class _Demo:
         for target in status["components"]["predictor"]["traffic"]:
             _detail(f"{target['revisionName']}: {target['percent']}% of the traffic")
 
-    def _evaluate(self, notebook: str, name: str, **parameters: float) -> gates.Verdict | None:
-        """Run an evaluation notebook; its verdict."""
-        source, output = Path(f"evaluation/{notebook}.ipynb"), RUNS / f"{name}.ipynb"
-        given = {"service": SERVICE, "out": str(RUNS / name), **parameters}
-        settings = "".join(f" -p {key} {value}" for key, value in given.items())
-        _detail(f"papermill {source} {output}{settings}")
-        done = running.execute(source, output, given)
-        _detail(done.sentence)
-        if done.verdict is gates.Verdict.PASS and done.report:
-            _detail(done.report["gates"][0]["reason"])
-        return done.verdict
+    def _evaluate(self, section: str, **parameters: float) -> runner.Outcome:
+        """Evaluate one section of the suite."""
+        request = planning.Request(
+            SUITE, only=(section,), settings={section: parameters}, into=RUNS, home=self._home.path
+        )
+        settings = "".join(f" --set {section}.{key}={value}" for key, value in parameters.items())
+        _detail(f"calumma evaluate {SUITE} --only {section} --into {RUNS}{settings}")
+        done = runner.run(request)
+        (ended,) = done.run.sections
+        _detail(ended.sentence)
+        if ended.verdict == "pass":
+            _detail(history.reports(done.run, done.folder)[section]["gates"][0]["reason"])
+        return done
 
     def _dashboards(self) -> None:
         prometheus = monitoring.Client(f"http://127.0.0.1:{self._prometheus}")

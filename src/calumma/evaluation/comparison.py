@@ -61,7 +61,7 @@ def compare(first: history.Past, second: history.Past) -> Comparison:
     remarks = list(_remarks(first.run, second.run))
     ours = {each.name: each for each in first.run.sections}
     theirs = {each.name: each for each in second.run.sections}
-    reports = history.reports(first), history.reports(second)
+    reports = history.reports(*first), history.reports(*second)
     for name in dict.fromkeys([*ours, *theirs]):
         if name not in ours or name not in theirs:
             only = first if name in ours else second

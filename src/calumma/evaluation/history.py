@@ -83,12 +83,12 @@ def find(runs: Path, text: str) -> Past:
     )
 
 
-def reports(past: Past) -> dict[str, dict[str, Any]]:
+def reports(run: record.Run, folder: Path) -> dict[str, dict[str, Any]]:
     """The reports of a run's sections by their name; empty for one that left none, or junk."""
     found: dict[str, dict[str, Any]] = {}
-    for section in past.run.sections:
+    for section in run.sections:
         try:
-            report = evidence.read(past.folder / section.name)
+            report = evidence.read(folder / section.name)
         except (OSError, ValueError):
             report = None
         found[section.name] = record.readable(report)

@@ -31,7 +31,7 @@ def over_time(past: Sequence[history.Past], names: Sequence[str]) -> bytes:
     """
     series: dict[str, list[figures.Point]] = {}
     for each in past:
-        reports = history.reports(each) if names else {}
+        reports = history.reports(*each) if names else {}
         for section in each.run.sections:
             metrics_ = record.metrics_of(reports.get(section.name, {})) if names else _keys(section)
             for metric in metrics_.values():

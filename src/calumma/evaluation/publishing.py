@@ -34,7 +34,7 @@ def publish(
     ``home`` is the folder of the one-machine cluster that the service is in, if it is in one, and
     ``pushgateway`` the address of a Pushgateway. Sections that were not run are left as they were.
     """
-    reports = history.reports(history.Past(run, folder))
+    reports = history.reports(run, folder)
     for section in (each for each in run.sections if each.state == "ended"):
         numbers = _numbers(run, section, record.metrics_of(reports[section.name]))
         if home is not None:

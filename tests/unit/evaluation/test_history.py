@@ -223,4 +223,4 @@ def test_a_report_that_is_junk_has_no_metrics(keep: Keep) -> None:
 
 
 def metrics_of(past: history.Past) -> dict[str, metrics.Metric]:
-    return record.metrics_of(history.reports(past)["offline"])
+    return record.metrics_of(history.reports(*past)["offline"])
