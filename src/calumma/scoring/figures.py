@@ -183,11 +183,7 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
 
 
 def png(figure: Figure) -> bytes:
-<<<<<<< HEAD
     """The figure as PNG; the same figure gives the same bytes."""
-=======
-    """The figure as a PNG file without a trace of when it was made."""
->>>>>>> 9d35e06 (Drift: detectors that keep what they promise, accuracy without labels, images of something else)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=144, metadata={"Software": None})
     return buffer.getvalue()
