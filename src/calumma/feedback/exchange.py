@@ -79,15 +79,17 @@ def parse(headers: Mapping[str, str], body: bytes) -> Event:
         raise errors.FeedbackError(
             f"the event's type is {kind!r}; KServe's logger sends {REQUEST} and {RESPONSE}"
         )
-    for name in ("ce-id", "ce-inferenceservicename"):
-        if not 0 < len(headers.get(name, "")) <= _LONGEST:
-            raise errors.FeedbackError(f"the event's {name} is missing or longer than {_LONGEST}")
+    for name in ("ce-id", "ce-inferenceservicename", "ce-namespace"):
+        if not _is_text(headers.get(name, "")):
+            raise errors.FeedbackError(
+                f"the event's {name} is missing, longer than {_LONGEST} characters, or no text"
+            )
     return Event(
         id=headers["ce-id"],
         type=kind,
         time=_time(headers.get("ce-time", "")),
         service=headers["ce-inferenceservicename"],
-        namespace=headers.get("ce-namespace") or "default",
+        namespace=headers["ce-namespace"],
         component=headers.get("ce-component", ""),
         source=headers.get("ce-source", ""),
         metadata=_metadata(headers.get("ce-metadata", "")),
@@ -95,9 +97,14 @@ def parse(headers: Mapping[str, str], body: bytes) -> Event:
     )
 
 
+def _is_text(value: str) -> bool:
+    """Whether a record can hold it: not empty, not too long, and without half of a character."""
+    return 0 < len(value) <= _LONGEST and not any("\ud800" <= each <= "\udfff" for each in value)
+
+
 def revision(pod: str) -> str | None:
     """The revision (in Standard mode the Deployment) of the pod of that name, None for others."""
-    match = _KNATIVE_POD.fullmatch(pod) or _POD.fullmatch(pod)
+    match = _is_text(pod) and (_KNATIVE_POD.fullmatch(pod) or _POD.fullmatch(pod))
     return match["revision"] if match else None
 
 
@@ -215,7 +222,7 @@ class Exchanges:
                 confidence=answer.probability,
                 probabilities=answer.probabilities,
                 sources=self.choice.sources(id, answer.probability),
-                user=user[:_LONGEST] if user else None,
+                user=user if user and _is_text(user) else None,
                 seconds=seconds,
             )
             made.append(Made(prediction, found.images[number] if found.images else None))
@@ -230,7 +237,7 @@ def _answers(body: bytes) -> tuple[classification.Prediction, ...]:
         raise errors.FeedbackError("its body is no answer of the V1 protocol") from error
     found = classification.decode(body, number)
     if not number or not all(
-        0 < len(each.label) <= _LONGEST
+        _is_text(each.label)
         and all(0 <= share <= 1 for share in (each.probability, *each.probabilities))
         for each in found
     ):

@@ -13,7 +13,7 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -79,11 +79,8 @@ def image(path: Path | str, digest: str) -> bytes:
     Raises :class:`~calumma.errors.FeedbackError` when it is not there or another one.
     """
     place = _place(Path(path), digest)
-    try:
-        with os.fdopen(os.open(place, os.O_RDONLY | _FLAGS), "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise errors.FeedbackError(f"the image {place} cannot be read: {error.strerror}") from error
+    with _opened(place) as file:
+        content = file.read()
     if hashlib.sha256(content).hexdigest() != digest:
         raise errors.FeedbackError(f"the image {place} is damaged: its SHA-256 is not its name")
     return content
@@ -92,7 +89,8 @@ def image(path: Path | str, digest: str) -> bytes:
 class Writer:
     """The one program that adds to a folder; use it as a context manager.
 
-    Raises :class:`~calumma.errors.FeedbackError` when another one does already.
+    Raises :class:`~calumma.errors.FeedbackError` when another one does already, and OSError when
+    something cannot be written; what comes after that goes into another file.
     """
 
     def __init__(self, path: Path | str, largest: int = LARGEST) -> None:
@@ -150,7 +148,7 @@ class Writer:
         for file in self._files.values():
             os.fsync(file.fileno())
 
-    def _append(self, kind: str, found: list[Line]) -> None:
+    def _append(self, kind: str, found: Sequence[records.Record]) -> None:
         lines = b"".join(
             each.model_dump_json(exclude_defaults=True).encode() + b"\n" for each in found
         )
@@ -160,19 +158,39 @@ class Writer:
                 os.fsync(file.fileno())
                 file.close()
             file = self._files[kind] = self._open(kind)
-        file.write(lines)
+        try:
+            _write(file.fileno(), lines)
+            file.seek(0, os.SEEK_END)
+        except OSError:  # half of a line may be there: nothing may follow it
+            self._files.pop(kind).close()
+            raise
 
     def _open(self, kind: str) -> IO[bytes]:
         """The last file, if it is small and whole, else the next one."""
-        existing = list(_files(self.path, kind))
-        number = len(existing) and int(existing[-1].stem.rpartition("-")[2])
-        if not existing or existing[-1].stat().st_size >= self._largest or _is_torn(existing[-1]):
+        number = 0
+        for each in _files(self.path, kind):
+            number = int(each.stem.rpartition("-")[2])
+            with _opened(each) as last:
+                size = last.seek(0, os.SEEK_END)
+                whole = not size or os.pread(last.fileno(), 1, size - 1) == b"\n"
+        if number == 0 or size >= self._largest or not whole:
             number += 1
         place = self.path / f"{kind}-{number:06d}.jsonl"
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _FLAGS, 0o600)
-        file = os.fdopen(descriptor, "ab", buffering=0)
-        file.seek(0, os.SEEK_END)
-        return file
+        return _opened(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]
+
+
+def _opened(path: Path, flags: int = os.O_RDONLY) -> IO[bytes]:
+    """A file of the folder without a buffer; raises FeedbackError, for a link as well."""
+    try:
+        descriptor = os.open(path, flags | _FLAGS, 0o600)
+    except OSError as error:
+        raise errors.FeedbackError(f"{path} cannot be used: {error.strerror}") from error
+    return os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "ab", buffering=0)
 
 
 def _files(folder: Path, kind: str) -> Iterator[Path]:
@@ -184,7 +202,7 @@ def _files(folder: Path, kind: str) -> Iterator[Path]:
 
 def _lines(path: Path, model: type[Line]) -> tuple[list[Line], int]:
     """The records of a file, and 1 when its last line is torn."""
-    with os.fdopen(os.open(path, os.O_RDONLY | _FLAGS), "rb") as file:
+    with _opened(path) as file:
         *whole, rest = file.read().split(b"\n")
     found = []
     for number, line in enumerate(whole, 1):
@@ -197,14 +215,6 @@ def _lines(path: Path, model: type[Line]) -> tuple[list[Line], int]:
                 f"line {number} of {path} is no record: {place}: {what['msg']}"
             ) from error
     return found, int(bool(rest))
-
-
-def _is_torn(path: Path) -> bool:
-    with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
-            return False
-        file.seek(-1, os.SEEK_END)
-        return file.read() != b"\n"
 
 
 def _place(folder: Path, digest: str) -> Path:

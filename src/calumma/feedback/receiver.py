@@ -59,6 +59,9 @@ class Receiver:
         except errors.FeedbackError as error:
             self._counts["refused"] += 1
             return web.json_response({"error": str(error)}, status=400)
+        except OSError as error:
+            log.error("nothing can be kept: %s", error)
+            return web.json_response({"error": f"it cannot be kept: {error}"}, status=503)
         except web.HTTPException as error:
             self._counts["refused"] += 1
             return web.json_response({"error": error.text or error.reason}, status=error.status)
@@ -72,7 +75,7 @@ class Receiver:
 
     async def _label(self, request: web.Request) -> web.Response:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), self._token.encode()):
+        if not hmac.compare_digest(given.encode(errors="replace"), self._token.encode()):
             raise web.HTTPUnauthorized(
                 text="a label needs the header `Authorization: Bearer <token>` with the token of "
                 "this receiver"
@@ -99,8 +102,11 @@ class Receiver:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(folder.PAUSE)
-            self._write(self._exchanges.settle(time.monotonic()))
-            self._writer.sync()
+            try:
+                self._write(self._exchanges.settle(time.monotonic()))
+                self._writer.sync()
+            except OSError as error:  # the disk may have room again later
+                log.error("predictions were lost: %s", error)
 
     def _write(self, made: list[exchange.Made]) -> None:
         predictions = []

@@ -17,7 +17,7 @@ from .conftest import CANARY, STABLE, Service
 def send(service: Service, number: int) -> None:
     image = digits.png(digits.held_out().images[0])
     for _ in range(number):
-        service.answer(classification.encode([image]))
+        service.answer(classification.encode([image]), "digits")
 
 
 def test_values_and_series_are_by_revision_and_silence_has_none(

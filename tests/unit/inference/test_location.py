@@ -58,8 +58,8 @@ def test_a_canary_is_read_with_its_split(api: Api) -> None:
     found = inference.locate("digits")
     assert (found.url, found.model) == ("http://digits.default.localhost:8080", "digits")
     assert found.prometheus == "http://127.0.0.1:9191"
-    assert found.target("latest") == ("digits-predictor-00002", 10, True)
-    assert found.target("stable") == ("digits-predictor-00001", 90, False)
+    assert found.target("latest") == ("digits-predictor-00002", 10, True, None)
+    assert found.target("stable") == ("digits-predictor-00001", 90, False, None)
     assert found.canary() == (found.stable, found.latest)
     with pytest.raises(errors.EvaluationError, match="'newest' is neither latest nor stable"):
         found.target("newest")
@@ -73,7 +73,7 @@ def test_a_revision_without_traffic_is_not_judged(api: Api) -> None:
     status = {**READY["status"], "components": {"predictor": {"traffic": traffic}}}
     api.objects = {ISVC: {**READY, "status": status}}
     found = inference.locate("digits")
-    assert found.target("stable") == ("digits-predictor-00001", 100, False)
+    assert found.target("stable") == ("digits-predictor-00001", 100, False, None)
     expected = r"00002, the latest revision of digits .*no share.*00002: 0%.*or judge stable"
     with pytest.raises(errors.EvaluationError, match=expected):
         found.target("latest")
@@ -84,7 +84,7 @@ def test_without_a_canary_the_latest_is_the_stable_one(api: Api) -> None:
     status = {**READY["status"], "components": {"predictor": {"traffic": [only]}}}
     api.objects = {ISVC: {**READY, "status": status}}
     found = inference.locate("digits")
-    assert found.latest == found.stable == ("digits-predictor-00003", 100, True)
+    assert found.latest == found.stable == ("digits-predictor-00003", 100, True, None)
     assert found.prometheus is None
     with pytest.raises(errors.EvaluationError, match=r"no canary.*digits-predictor-00003: 100%"):
         found.canary()
@@ -170,3 +170,78 @@ def test_a_cluster_that_takes_calls_and_says_nothing_is_given_up(
         with pytest.raises(errors.ServiceUnavailable, match="no cluster answers"):
             inference.locate("digits")
     assert time.monotonic() - began < 30
+
+
+def tagged(percent: int, **latest: str) -> dict[str, Any]:
+    prev = {"tag": "prev", "url": "http://prev-digits-predictor.default.localhost:8080"}
+    traffic = [
+        {"latestRevision": True, "percent": percent, "revisionName": "r2", **latest},
+        {"percent": 100 - percent, "revisionName": "r1", **prev},
+    ]
+    return {**READY["status"], "components": {"predictor": {"traffic": traffic}}}
+
+
+def test_pairs_need_a_host_for_each_side_and_no_share(api: Api) -> None:
+    api.objects = {ISVC: {**READY, "status": tagged(0)}}
+    with pytest.raises(errors.EvaluationError, match="enable-tag-routing"):
+        inference.locate("digits").hosts()
+    latest = "http://latest-digits-predictor.default.localhost:8080"
+    api.objects = {ISVC: {**READY, "status": tagged(0, tag="latest", url=latest)}}
+    found = inference.locate("digits")
+    assert [each.revision for each in found.hosts()] == ["r1", "r2"]
+    assert found.hosts()[1].url == latest
+    with pytest.raises(errors.EvaluationError, match="no canary with a share of the traffic"):
+        found.canary()
+
+
+def standard(*canaries: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    status = {
+        **READY["status"],
+        "url": "http://digits-default.localhost:8080",
+        "deploymentMode": "Standard",
+        "components": {"predictor": {"url": "http://digits-predictor-default.localhost:8080"}},
+        "canaryStatuses": list(canaries),
+    }
+    return {"spec": {**READY["spec"], **spec}, "status": status}
+
+
+V2 = {"name": "v2", "ready": True, "trafficPercent": 20}
+
+
+def test_a_canary_of_standard_mode_is_a_deployment_with_a_share(api: Api) -> None:
+    api.objects = {ISVC: standard(V2)}
+    found = inference.locate("digits")
+    stable, canary = found.canary()
+    assert stable[:3] == ("digits-predictor", 80, False)
+    assert canary[:3] == ("digits-v2-predictor", 20, True)
+    assert canary.url == "http://digits-v2-predictor.default.localhost:8080"
+    assert found.hosts() == (stable, canary)
+    named = {"predictor": {**READY["spec"]["predictor"], "name": "v1"}}
+    api.objects = {ISVC: standard(V2, **named)}
+    assert inference.locate("digits").canary()[0].revision == "digits-v1-predictor"
+
+
+@pytest.mark.parametrize(
+    ("canaries", "spec", "said"),
+    [
+        ([], {}, "no canary .it declares no split.; set trafficPercent of the canary"),
+        ([{**V2, "ready": False}], {}, "no canary"),
+        ([{**V2, "trafficPercent": 0}], {}, "no canary with a share"),
+        ([V2, {**V2, "name": "v3"}], {}, "has 2 canaries"),
+        ([V2], {"transformer": {}}, "the transformer of digits .* calls the stable predictor only"),
+    ],
+)
+def test_a_standard_canary_that_no_request_reaches_is_told(
+    api: Api, canaries: list[dict[str, Any]], spec: dict[str, Any], said: str
+) -> None:
+    api.objects = {ISVC: standard(*canaries, **spec)}
+    with pytest.raises(errors.EvaluationError, match=said):
+        inference.locate("digits").canary()
+
+
+def test_on_a_cluster_a_deployment_is_asked_by_its_services_name(api: Api) -> None:
+    isvc = standard(V2)
+    isvc["status"]["url"] = "http://digits-default.example.com"
+    api.objects = {ISVC: isvc}
+    canary = inference.locate("digits").hosts()[1]
+    assert canary.url == "http://digits-v2-predictor.default.svc.cluster.local"
