@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_figures_are_the_same_bytes_for_the_same_content() -> None:
         for each in (case, broken)
     ]
     curve = Curve((0.0, 3.0, 9.0), (0.0, 0.5, 0.6))
-    drawings = [
+    drawings: list[Callable[[], bytes]] = [
         lambda: figures.disagreements(pairs),
         lambda: figures.disagreements([]),
         lambda: figures.mix(Sides({"7": 3}, {"1": 2, "7": 1})),
