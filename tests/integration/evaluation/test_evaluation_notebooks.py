@@ -8,8 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -272,14 +273,30 @@ def test_traffic_of_others_is_judged_by_prometheus_alone(
 ) -> None:
     service.weights = {STABLE: 50, CANARY: 50}
     declare(cluster, service, watching)
-    picture = classification.encode([datasets.held_out("digits")[0].image])
-    for _ in range(400):
-        service.answer(picture, "digits")
-    time.sleep(0.6)
     margins = {"accuracy": None, "failures": 0.1}
-    run = online(service, traffic="prometheus", dataset=None, margins=margins, seconds=20.0)
+    with asked_all_the_time(service):
+        run = online(service, traffic="prometheus", dataset=None, margins=margins, seconds=20.0)
     assert (run.verdict, run.code) == (Verdict.PASS, 0), run.sentence
     metrics = found(run)
-    assert metrics["failed requests of canary"]["n"] > 150
-    assert metrics["share of canary"]["n"] == pytest.approx(400, rel=0.2)
+    assert metrics["failed requests of canary"]["n"] >= 50
+    assert metrics["share of canary"]["n"] >= 100
     assert "accuracy of canary" not in metrics
+
+
+@contextmanager
+def asked_all_the_time(service: Service) -> Iterator[None]:
+    """Others ask 50 times a second, however long the notebook takes to look."""
+    ended = threading.Event()
+    picture = classification.encode([datasets.held_out("digits")[0].image])
+
+    def ask() -> None:
+        while not ended.wait(0.02):
+            service.answer(picture, "digits")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        asking.join()
