@@ -28,6 +28,9 @@ Result = TypeVar("Result")
 _RECOVERY = 30.0
 """Seconds that a service may take to come back after a rate that was too much."""
 
+_TRIES = 5
+"""Of so many requests one must be answered, or there is nothing to load."""
+
 _WATCHED = 50
 """Of so many requests in a row more than half must be answered, or the load is stopped."""
 
@@ -101,7 +104,7 @@ def play(
     """Send a warm-up and the pattern behind it, each as times in seconds and its length.
 
     It is stopped when more than half of the requests fail. Raises
-    :class:`~calumma.errors.ServiceUnavailable` when not even the first request is answered.
+    :class:`~calumma.errors.ServiceUnavailable` when none of the first requests is answered.
     """
     return in_thread(_play(address, plan, warm_up, pattern))
 
@@ -277,10 +280,13 @@ async def _sender(address: Address, plan: Plan) -> AsyncIterator[_Sender]:
     async with wire.Wire(address.url, host=address.host, timeout=plan.give_up) as wires:
         target = payloads.Target(wires, address.model)
         mix = await target.prepare(plan.payloads, plan.seed)
-        reply = await target.ask(mix.cases[0])
+        for case in itertools.islice(mix.order(plan.seed), _TRIES):
+            reply = await target.ask(case)
+            if reply.failure is None:
+                break
         if reply.failure is not None:
             raise errors.ServiceUnavailable(
-                f"{address.url} is not loaded, because its first request failed: "
+                f"{address.url} is not loaded, because its first {_TRIES} requests failed: "
                 f"{reply.failure.kind}, {reply.failure.message}"
             )
         yield _Sender(target, mix, plan)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import prometheus_client
 import pytest
 import yaml
 
 from calumma import running
 from calumma.scoring.gates import Verdict
 
-from .conftest import STABLE, Service, declare
+from .conftest import CANARY, STABLE, Metrics, Service, declare
 
 EVALUATION = Path(__file__).parents[3] / "evaluation"
 
@@ -84,8 +88,75 @@ def test_a_service_that_keeps_up_passes_and_is_compared_with_its_last_run(
     changed = found(again)["change of latency p50"]
     assert abs(changed["value"]) < 300 and changed["interval"]["low"] < changed["value"]
     assert again.verdict is Verdict.INCONCLUSIVE, "the highest rate was not measured"
-    another = load(
-        service, {"pattern": [{"constant": {"rate": 5, "seconds": 1}}]}, baseline="earlier.json"
-    )
-    assert (another.verdict, another.code) == (None, 3)
-    assert "was another load and is no comparison: pattern was" in another.sentence
+
+
+@contextmanager
+def counting(metrics: Metrics, service: Service) -> Iterator[None]:
+    """Triton's and a transformer's counters, as a service would move them; each test its own.
+
+    A request waits 2 ms in Triton's queue, computes for 3, and the transformer takes 4 before it.
+    """
+    names = ("namespace", "service", "component")
+    increments = {
+        ("nv_inference_request_success", "predictor"): 10,
+        ("nv_inference_count", "predictor"): 10,
+        ("nv_inference_exec_count", "predictor"): 5,
+        ("nv_inference_queue_duration_us", "predictor"): 20_000,
+        ("nv_inference_compute_infer_duration_us", "predictor"): 30_000,
+        ("request_preprocess_seconds_sum", "transformer"): 0.04,
+        ("request_preprocess_seconds_count", "transformer"): 10,
+    }
+    gauges = {
+        name: prometheus_client.Gauge(name, "-", names, registry=metrics.registry)
+        for name, _ in increments
+    }
+    done = threading.Event()
+
+    def count() -> None:
+        while not done.wait(0.2):
+            for (name, component), by in increments.items():
+                gauges[name].labels(service.namespace, "digits", component).inc(by)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+    for gauge in gauges.values():
+        metrics.registry.unregister(gauge)
+
+
+def test_a_revision_that_fails_shows_and_the_server_says_where_the_time_goes(
+    cluster: Cluster, service: Service, watching: str, metrics: Metrics
+) -> None:
+    service.weights = {STABLE: 70, CANARY: 30}
+    service.failing = {CANARY}
+    declare(cluster, service)
+    pattern = [{"constant": {"rate": 30, "seconds": 6}}]
+    with counting(metrics, service):
+        run = load(service, {"pattern": pattern}, curve=False, prometheus=watching)
+    assert (run.verdict, run.code) == (Verdict.FAIL, 1)
+    assert run.sentence.startswith("fail: failed requests is 0.")
+    rows = found(run)
+    failed = rows["failed requests"]
+    assert failed["value"] == pytest.approx(0.3, abs=0.15)
+    assert rows["failed: status 503"]["count"] == failed["count"]
+    assert rows["latency p50"]["n"] == failed["n"] - failed["count"]
+    assert rows["Triton, queue"]["value"] == pytest.approx(2)
+    assert rows["Triton, compute"]["value"] == pytest.approx(3)
+    assert rows["Triton, input"]["value"] is None
+    assert rows["transformer, before"]["value"] == pytest.approx(4)
+    assert rows["batch size"]["value"] == pytest.approx(2)
+
+
+def test_an_address_needs_no_cluster_and_one_that_is_dead_is_an_error(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    address = f"http://127.0.0.1:{service.port}"
+    here = load(service, {"gates": LOAD["gates"][:2]}, url=address, host="a.b", curve=False)
+    assert (here.verdict, here.code) == (Verdict.PASS, 0), here.sentence
+    assert content(here)["subject"]["url"] == address
+    dead = load(service, url="http://127.0.0.1:1")
+    assert (dead.verdict, dead.code, dead.report) == (None, 3, None)
+    assert "is not loaded, because its first 5 requests failed: refused" in dead.sentence

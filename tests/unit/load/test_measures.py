@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from calumma import inference
+from calumma import errors, inference
 from calumma.load import comparison, histogram, measures
 from calumma.load.generator import NOT_SENT, Outcome, Reply
 from calumma.scoring import cases, gates, metrics
@@ -149,3 +152,16 @@ def test_a_change_holds_both_runs_uncertainty_and_skips_what_has_none() -> None:
     (change,) = comparison.changes(now, then)
     assert (change.name, change.value, change.n) == ("change of latency p99", 10.0, 500)
     assert change.interval == pytest.approx((10 - 12.5, 10 + np.hypot(20, 3)))
+
+
+def test_an_earlier_report_of_another_load_is_no_baseline(tmp_path: Path) -> None:
+    ours = {"pattern": [{"constant": {"rate": 5.0, "seconds": 1.0}}], "scale": 1.0, "seed": 3}
+    report = {"parameters": {**ours, "seed": 4}, "times": {"metrics": []}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    assert comparison.read(tmp_path, ours) == comparison.read(tmp_path / "report.json", ours)
+    with pytest.raises(errors.EvaluationError, match=r"no comparison: scale was 1.0 and is 2.0"):
+        comparison.read(tmp_path, {**ours, "scale": 2.0})
+    for text in ("{", "[]", '{"parameters": {}}'):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(errors.EvaluationError, match=r"bad\.json is not a readable report"):
+            comparison.read(tmp_path / "bad.json", ours)
