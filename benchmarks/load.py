@@ -152,7 +152,7 @@ def _own(url: str, rate: float, seconds: float) -> Run:
     async def send() -> Run:
         async with wire.Wire(url) as wires:
             target = payloads.Target(wires, "digits")
-            mix = await target.prepare([payloads.Payload(name="d", dataset="digits")], 0)
+            mix = await target.prepare([payloads.Payload(name="d", dataset="digits")], Path(), 0)
             return await _timed(
                 lambda times: generator.play(target.ask, times, mix.order(0), concurrency=1024),
                 rate,

@@ -46,9 +46,15 @@ class Load(section.Section):
             raise ValueError("no payload expects 200, so there would be no latency of answers")
         return self
 
-    def plan(self, seed: int) -> session.Plan:
-        """What is sent, with all that is drawn by chance drawn from a seed."""
-        return session.Plan(self.payloads, self.connections, self.give_up, self.tolerance, seed)
+    def plan(self, suite: Path | str, seed: int) -> session.Plan:
+        """What is sent, with all that is drawn by chance drawn from a seed.
+
+        Data sets are looked for beside the ``suite``.
+        """
+        folder = Path(suite).parent
+        return session.Plan(
+            self.payloads, self.connections, self.give_up, self.tolerance, seed, folder
+        )
 
     def times(
         self, suite: Path | str, *, seed: int, scale: float

@@ -10,6 +10,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
@@ -40,7 +41,7 @@ class Payload(document.Part):
     weight: Annotated[float, pydantic.Field(gt=0)] = 1.0
     """Its share of the requests, relative to the others'."""
     dataset: str | None = None
-    """Images as the V1 protocol carries them."""
+    """Images as the V1 protocol carries them: see :func:`calumma.datasets.load`."""
     tensors: Annotated[int, pydantic.Field(ge=1)] | None = None
     """Random inputs of the model's own shapes by the V2 protocol; the number is the batch size."""
     body: str | None = None
@@ -94,16 +95,17 @@ class Target:
         self._wire, self._model = wires, model
         self._requests: dict[str, Request] = {}
 
-    async def prepare(self, payloads: Sequence[Payload], seed: int) -> Mix:
+    async def prepare(self, payloads: Sequence[Payload], folder: Path, seed: int) -> Mix:
         """Make the requests of a mix.
 
-        Raises :class:`~calumma.errors.EvaluationError` for a dataset that is not known, and
+        Folders of images are looked for below ``folder``. Raises
+        :class:`~calumma.errors.DatasetInvalid` for a data set that is not whole, and
         :class:`~calumma.errors.ServiceUnavailable` where tensors are to be sent and the model does
         not say which.
         """
         parts = {}
         for payload in payloads:
-            found = await self._contents(payload, seed)
+            found = await self._contents(payload, folder, seed)
             parts[payload] = [case for case, _ in found]
             self._requests |= {case.id: request for case, request in found}
         return Mix(parts)
@@ -125,7 +127,9 @@ class Target:
         content, failure = _read(request, answer)
         return inference.Reply(answer.status, seconds, revisions, content, failure)
 
-    async def _contents(self, payload: Payload, seed: int) -> list[tuple[cases.Case, Request]]:
+    async def _contents(
+        self, payload: Payload, folder: Path, seed: int
+    ) -> list[tuple[cases.Case, Request]]:
         def prepared(
             name: str,
             case: cases.Case,
@@ -142,7 +146,7 @@ class Target:
 
         json_type = {"Content-Type": "application/json"}
         if payload.dataset is not None:
-            population = datasets.held_out(payload.dataset)
+            population = datasets.load(payload.dataset, beside=folder)
             chosen = random.Random(seed).sample(population, min(len(population), _MOST_CASES))
             return [
                 prepared(each.id, each, classification.encode([each.image]), json_type, 1)
@@ -207,14 +211,22 @@ def _read(
         text = answer.body[:300].decode(errors="replace")
         return None, inference.Failure(f"status {answer.status}", text)
     try:
-        if answer.status == 200 and request.version == 1:
-            return classification.decode(answer.body, 1), None
+        if answer.status == 200 and request.version == 1 and not _has_prediction(answer.body):
+            return None, inference.Failure("unreadable", "no prediction for the one instance")
         if answer.status == 200 and request.version == 2:
             length = answer.headers.get(tensors.LENGTH_HEADER.lower())
             tensors.decode(answer.body, length)
     except errors.InferenceError as error:
         return None, inference.Failure("unreadable", str(error))
     return (), None
+
+
+def _has_prediction(body: bytes) -> bool:
+    """Whether a V1 answer has one prediction, whatever it looks like."""
+    try:
+        return len(json.loads(body)["predictions"]) == 1
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _failure(error: Exception) -> inference.Failure:

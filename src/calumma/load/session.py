@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -46,7 +47,7 @@ class Address(NamedTuple):
 class Plan(NamedTuple):
     """What is sent by whom, apart from when.
 
-    ``connections`` bounds the requests under way, ``give_up`` is the time in seconds after which a
+    Data sets are looked for below ``folder``. ``connections`` bounds the requests under way, ``give_up`` is the time in seconds after which a
     request has failed, ``tolerance`` by how many seconds the generator may be late.
     """
 
@@ -55,6 +56,7 @@ class Plan(NamedTuple):
     give_up: float
     tolerance: float
     seed: int
+    folder: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -279,7 +281,7 @@ class _Guard:
 async def _sender(address: Address, plan: Plan) -> AsyncIterator[_Sender]:
     async with wire.Wire(address.url, host=address.host, timeout=plan.give_up) as wires:
         target = payloads.Target(wires, address.model)
-        mix = await target.prepare(plan.payloads, plan.seed)
+        mix = await target.prepare(plan.payloads, plan.folder, plan.seed)
         for case in itertools.islice(mix.order(plan.seed), _TRIES):
             reply = await target.ask(case)
             if reply.failure is None:
