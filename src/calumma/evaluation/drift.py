@@ -13,8 +13,10 @@ from typing import Annotated, Self
 import pydantic
 
 from calumma import datasets
+from calumma.canary import traffic
 from calumma.drift import battery
 from calumma.evaluation import section
+from calumma.feedback import folder
 from calumma.scoring import cases
 
 _SPLIT_SEED = 0
@@ -29,6 +31,10 @@ class Drift(section.Section):
     """The labelled data set that says how things were; the model must not have learned from it."""
     current: str = "digits"
     """The data set that is compared with it; the same name for both divides it by chance."""
+    feedback: str | None = None
+    """A folder of feedback, whose recorded images are compared instead of ``current``."""
+    newest: Annotated[int, pydantic.Field(ge=10)] = 1000
+    """How many recorded images: the newest so many, each once, in the order of their first time."""
     detectors: Annotated[tuple[str, ...], pydantic.Field(min_length=1)] = (
         "inputs",
         "embeddings",
@@ -72,13 +78,24 @@ class Drift(section.Section):
         """How the examination is to look."""
         return battery.Settings(self.detectors, self.alpha, self.window, self.permutations, seed)
 
-    def populations(self) -> tuple[list[cases.Case], list[cases.Case]]:
+    @property
+    def source(self) -> str:
+        """Where the current images are from, for people."""
+        return self.current if self.feedback is None else f"requests recorded in {self.feedback}"
+
+    def populations(
+        self, service: str, namespace: str
+    ) -> tuple[list[cases.Case], list[cases.Case]]:
         """The reference and the current images, which share none.
 
         A data set that is both is divided into halves by a fixed seed. Raises
-        :class:`~calumma.errors.EvaluationError`.
+        :class:`~calumma.errors.EvaluationError` and :class:`~calumma.errors.FeedbackError`.
         """
         reference = datasets.held_out(self.reference)
+        if self.feedback is not None:
+            contents = folder.read(self.feedback)
+            found = traffic.recorded(contents, self.feedback, service, namespace)
+            return reference, found[-self.newest :]
         if self.current == self.reference:
             return _halves(reference)
         return reference, datasets.held_out(self.current)

@@ -47,8 +47,9 @@ class Address(NamedTuple):
 class Plan(NamedTuple):
     """What is sent by whom, apart from when.
 
-    Data sets are looked for below ``folder``. ``connections`` bounds the requests under way, ``give_up`` is the time in seconds after which a
-    request has failed, ``tolerance`` by how many seconds the generator may be late.
+    Data sets are looked for below ``folder``. ``connections`` bounds the requests under way,
+    ``give_up`` is the time in seconds after which a request has failed, ``tolerance`` by how many
+    seconds the generator may be late.
     """
 
     payloads: Sequence[payloads.Payload]

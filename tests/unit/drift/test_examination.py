@@ -53,7 +53,7 @@ def ask(model: LogisticRegression, population: Sequence[cases.Case]) -> list[cas
 
 
 def examined(model: LogisticRegression, shift: str = "") -> examination.Examination:
-    reference, current = SECTION.populations()
+    reference, current = SECTION.populations("digits", "default")
     current = shifts.apply(shifts.parse(shift), current, seed=0)
     return examination.examine(ask(model, reference), ask(model, current), SECTION.settings(0))
 
@@ -109,7 +109,7 @@ def test_a_car_park_sent_to_a_model_of_digits_is_flagged(classifier: LogisticReg
 def test_false_alarms_between_halves_of_the_reference_are_as_promised(
     classifier: LogisticRegression,
 ) -> None:
-    reference, _ = SECTION.populations()
+    reference, _ = SECTION.populations("digits", "default")
     settings = replace(SECTION.settings(0), permutations=199)
     side = sides.of(ask(classifier, reference))
     runs: list[int] = []
@@ -131,7 +131,7 @@ def test_photographs_are_no_digits(classifier: LogisticRegression) -> None:
     if not photos:
         pytest.skip(f"the Food-11 images are not in {folder}; FOOD11 names their folder")
     found = [cases.Case(path.name, path.read_bytes(), None) for path in photos]
-    reference, _ = SECTION.populations()
+    reference, _ = SECTION.populations("digits", "default")
     known = features.measure(reference).embedding
     sure = np.full(len(reference), 0.99)
     bank_rows, rest = novelty.split(len(reference), 0)
@@ -154,7 +154,7 @@ def test_the_same_examination_draws_the_same_pictures(classifier: LogisticRegres
 
 
 def test_what_failed_is_counted_and_nothing_is_dropped(classifier: LogisticRegression) -> None:
-    reference, current = SECTION.populations()
+    reference, current = SECTION.populations("digits", "default")
     answers = ask(classifier, current)
     answers[0] = replace(answers[0], label=None, confidence=None, failure="503", probabilities=())
     torn = replace(answers[1].case, image=b"no image")
@@ -167,7 +167,7 @@ def test_what_failed_is_counted_and_nothing_is_dropped(classifier: LogisticRegre
 
 
 def test_what_cannot_be_compared_is_a_sentence(classifier: LogisticRegression) -> None:
-    reference, current = SECTION.populations()
+    reference, current = SECTION.populations("digits", "default")
     before, now = ask(classifier, reference), ask(classifier, current)
     settings = SECTION.settings(0)
     with pytest.raises(errors.EvaluationError, match="3 images are both in the reference"):
@@ -183,7 +183,7 @@ def test_what_cannot_be_compared_is_a_sentence(classifier: LogisticRegression) -
 
 
 def test_answers_are_put_into_the_order_of_their_images(classifier: LogisticRegression) -> None:
-    reference, current = SECTION.populations()
+    reference, current = SECTION.populations("digits", "default")
     mixed = ask(classifier, [current[2], reference[0], current[0], current[1]])
     arranged = examination.arranged(mixed, current)
     assert [answer.case.id for answer in arranged] == [case.id for case in current[:3]]
