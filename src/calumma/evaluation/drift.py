@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Self
 
 import pydantic
@@ -84,21 +85,22 @@ class Drift(section.Section):
         return self.current if self.feedback is None else f"requests recorded in {self.feedback}"
 
     def populations(
-        self, service: str, namespace: str
+        self, service: str, namespace: str, *, beside: Path | str = "."
     ) -> tuple[list[cases.Case], list[cases.Case]]:
         """The reference and the current images, which share none.
 
-        A data set that is both is divided into halves by a fixed seed. Raises
-        :class:`~calumma.errors.EvaluationError` and :class:`~calumma.errors.FeedbackError`.
+        A data set that is both is divided into halves by a fixed seed; a folder is relative to
+        ``beside``, the suite's own. Raises :class:`~calumma.errors.EvaluationError` and
+        :class:`~calumma.errors.FeedbackError`.
         """
-        reference = datasets.held_out(self.reference)
+        reference = datasets.load(self.reference, beside=beside)
         if self.feedback is not None:
             contents = folder.read(self.feedback)
             found = traffic.recorded(contents, self.feedback, service, namespace)
             return reference, found[-self.newest :]
         if self.current == self.reference:
             return _halves(reference)
-        return reference, datasets.held_out(self.current)
+        return reference, datasets.load(self.current, beside=beside)
 
 
 def _halves(found: Sequence[cases.Case]) -> tuple[list[cases.Case], list[cases.Case]]:
