@@ -7,7 +7,7 @@ versions, and both values are shown without one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -133,13 +133,22 @@ def _short(data: Mapping[str, Any]) -> str:
 def _settings(reports: Reports) -> list[str]:
     """Parameters that differ besides those that say what is compared."""
     meant = {"seed", "service", "namespace", "revision"}
-    ours, theirs = (dict(report.get("parameters", {})) for report in reports)
+    ours, theirs = (dict(_flat(report.get("parameters", {}))) for report in reports)
     names = [name for name in dict.fromkeys([*ours, *theirs]) if name not in meant]
     return [
         f"{name} was {ours.get(name)!r} and then {theirs.get(name)!r}"
         for name in names
         if ours.get(name) != theirs.get(name)
     ]
+
+
+def _flat(parameters: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Parameters with those that they hold, under names like ``online.seconds``."""
+    for name, value in parameters.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
 
 
 def _remarks(first: record.Run, second: record.Run) -> list[str]:

@@ -64,10 +64,14 @@ def test_on_other_data_or_seeds_nothing_is_compared_and_that_is_said_loudly(
 
 
 def test_what_else_differs_is_noted(keep: Keep) -> None:
-    change = {"parameters": {"seed": 0, "rate": 2.0}, "service": "other", "document": "longer text"}
+    change = {
+        "parameters": {"seed": 0, "rate": {"per": 2.0}},
+        "service": "other",
+        "document": "longer text",
+    }
     text = pages.compared(compared(keep, **change))
     assert "NOT COMPARABLE" not in text
-    assert "note: rate was 1.0 and then 2.0" in text
+    assert "note: rate was 1.0 and then None\nnote: rate.per was None and then 2.0" in text
     assert "note: the services are digits in default and other in default" in text
     assert "note: the suite's file was changed between the runs" in text
 
