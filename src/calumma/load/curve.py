@@ -7,7 +7,8 @@ says how sure the limit is. One look at a noisy machine proves little, so a rate
 objective is tried once more before it counts as missed.
 
 The search never goes on at a service in distress: after each step it waits until the service is
-quiet, and it ends where the service does not come back, or the generator cannot send faster.
+quiet, and it ends where the service does not come back. Where the generator cannot send faster, it
+goes no higher: then the limit is at least what held.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class Limit(NamedTuple):
 
 @dataclass
 class Curve:
-    """All steps in their order, the limit as often as it was found, and why the search ended."""
+    """All steps in their order, the limit as often as it was found, and what ended it early."""
 
     steps: list[Step] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
@@ -177,25 +178,28 @@ class _Explorer:
 
     def __init__(self, measure: Measure, search: Search, curve: Curve) -> None:
         self.is_over = False
+        self._maximum = search.maximum
         self._measure, self._search, self._curve = measure, search, curve
 
     async def climb(self) -> None:
         """Up by the factor until a rate misses, then between the last two."""
         held, missed, rate = 0.0, math.inf, self._search.start
-        while held < self._search.maximum:
+        while held < self._maximum:
             holds = await self._holds(rate)
             if holds is None:
                 break
             held, missed = (rate, missed) if holds else (held, rate)
             if missed < math.inf:
                 break
-            rate = min(rate * self._search.factor, self._search.maximum)
+            rate = min(rate * self._search.factor, self._maximum)
         while held and missed < math.inf and missed / held > self._search.precision:
             middle = math.sqrt(held * missed)
             holds = await self._holds(middle)
             if holds is None:
                 break
             held, missed = (middle, missed) if holds else (held, middle)
+        if missed == math.inf:
+            self._maximum = held
         self._take(held, missed)
 
     async def repeat(self, first: Limit) -> None:
@@ -205,31 +209,30 @@ class _Explorer:
         for _ in range(_MOST_STEPS):
             holds = await self._holds(rate)
             if holds is None:
+                self.is_over = True
                 break
             held, missed = (max(held, rate), missed) if holds else (held, min(missed, rate))
-            if (held and missed < math.inf) or (holds and rate >= self._search.maximum):
+            if (held and missed < math.inf) or (holds and rate >= self._maximum):
                 break
             step = self._search.precision if holds else 1 / self._search.precision
-            rate = min(rate * step, self._search.maximum)
+            rate = min(rate * step, self._maximum)
         self._take(held, missed)
 
     async def _holds(self, rate: float) -> bool | None:
-        """Whether a rate holds, at the second try if need be; None when the search is over."""
+        """Whether a rate holds, at the second try if need be; None when that cannot be known."""
         for _ in range(2):
             step = await self._measure(rate)
             self._curve.steps.append(step)
             if not step.alive:
-                self._end(f"after {rate:.4g}/s the service did not come back")
+                self.is_over = True
+                self._curve.ended = f"after {rate:.4g}/s the service did not come back"
                 return None
             if step.holds:
                 return True
             if not step.sound:
-                self._end(f"the generator could not send {rate:.4g}/s on time")
+                self._curve.ended = f"the generator could not send {rate:.4g}/s on time"
                 return None
         return False
-
-    def _end(self, reason: str) -> None:
-        self.is_over, self._curve.ended = True, reason
 
     def _take(self, held: float, missed: float) -> None:
         if held or missed < math.inf:
