@@ -46,10 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
+        return code
     except errors.CalummaError as error:
         sys.stderr.write(f"calumma: {error}\n")
         return 1
+    except BrokenPipeError:  # nobody reads on, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         return 130
 

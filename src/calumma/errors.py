@@ -34,6 +34,7 @@ message is a sentence that names the object, what was found, and what would be a
     ├── FeedbackError           a folder of feedback, or what is sent to it, cannot be used
     └── EvaluationError         an evaluation that cannot be carried out as asked
         ├── DatasetInvalid      labelled images that are not there, or not whole
+        ├── NoCanary            a service without a canary, where one was to be compared
         ├── ParameterRefused    a parameter that a notebook does not declare, or of another type
         └── VerdictNotPassed    an evaluation whose verdict is fail or inconclusive
 """
@@ -152,6 +153,10 @@ class EvaluationError(CalummaError):
 
 class DatasetInvalid(EvaluationError):
     """A data set is not there, or not whole: the message says what is missing."""
+
+
+class NoCanary(EvaluationError):
+    """A service has no canary, or one without traffic, so that there is nothing to compare."""
 
 
 class ParameterRefused(EvaluationError):

@@ -40,6 +40,28 @@ def test_two_versions_are_evaluated_compared_and_told_to_prometheus(
     cluster.until("the accuracy in Prometheus", told)
 
 
+def test_the_whole_suite_runs_where_there_is_no_canary(
+    digits_service: Cluster, tmp_path: Path
+) -> None:
+    """``online`` needs a canary, and only who names it wants to hear so."""
+    cluster = digits_service
+    done = cluster.calumma(
+        "evaluate", "digits", "--set", "offline.rate=150", "--json", "--into", str(tmp_path)
+    )
+    run = json.loads(done.output)
+    found = {each["name"]: (each["state"], each["verdict"]) for each in run["sections"]}
+    expected = {name: ("ended", "pass") for name in ("offline", "load", "drift", "business")}
+    assert found == {**expected, "online": ("skipped", None)}, done.error
+    assert (done.code, run["verdict"]) == (0, "pass")
+    (folder,) = (tmp_path / "digits").iterdir()
+    for name in expected:
+        assert (folder / name / "report.json").is_file()
+        assert list((folder / name / "figures").glob("*.png"))
+    asked = cluster.calumma("evaluate", "digits", "--only", "online", "--into", str(tmp_path))
+    assert asked.code == 3
+    assert "has no canary with a share of the traffic" in asked.error
+
+
 def test_a_service_that_is_not_there_is_a_failed_run_in_seconds(
     cluster: Cluster, tmp_path: Path
 ) -> None:

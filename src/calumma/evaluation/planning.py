@@ -47,12 +47,13 @@ class Request:
 
 
 class Step(NamedTuple):
-    """A notebook, what it is given, and the seconds that it may take."""
+    """A notebook, what it is given, its seconds, and whether it was asked for by its name."""
 
     section: str
     notebook: Path
     parameters: dict[str, Any]
     timeout: float
+    asked: bool = True
 
 
 class Plan(NamedTuple):
@@ -119,7 +120,7 @@ def _step(
         is_text = isinstance(value, str)
         given[name] = running.parse(notebook, declared, name, value) if is_text else value
     running.check(notebook, declared, given)
-    return Step(section, notebook, given, timeout)
+    return Step(section, notebook, given, timeout, section in request.only)
 
 
 def _all_are_used(request: Request, steps: tuple[Step, ...]) -> None:

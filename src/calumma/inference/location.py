@@ -84,7 +84,7 @@ class Endpoint:
     def canary(self) -> tuple[Target, Target]:
         """The stable revision and the canary that shares its traffic.
 
-        Raises :class:`~calumma.errors.EvaluationError` when the traffic is not split between two.
+        Raises :class:`~calumma.errors.NoCanary` when the traffic is not split between two.
         """
         stable, latest = self._sides()
         if not 0 < latest.percent < 100:
@@ -123,9 +123,9 @@ class Endpoint:
             raise self._without("canary")
         return stable, latest
 
-    def _without(self, what: str) -> errors.EvaluationError:
+    def _without(self, what: str) -> errors.NoCanary:
         where = "trafficPercent of the canary" if self.standard else "canaryTrafficPercent"
-        return errors.EvaluationError(
+        return errors.NoCanary(
             f"{self._name} has no {what} "
             f"({self._shares or 'it declares no split'}); set {where} between 1 and 99"
         )

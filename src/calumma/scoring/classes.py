@@ -1,8 +1,9 @@
 """How good the answers are class by class, and the averages in which each class counts the same.
 
 *Recall* is the share of a class that is found, *precision* the share of the answers of a class that
-are right, *F1* their harmonic mean. Shares have Wilson's interval (or that of a weighted sample);
-F1 and the averages have bootstrap intervals, each stratum being resampled on its own.
+are right, *F1* their harmonic mean. Shares have Wilson's interval (or that of a weighted sample),
+F1 that of the share from which it follows, and the averages have bootstrap intervals, each stratum
+being resampled on its own.
 """
 
 from __future__ import annotations
@@ -46,21 +47,45 @@ def precisions(sample: sampling.Sample, classes: Sequence[str]) -> list[metrics.
     ]
 
 
-def harmonic(sample: sampling.Sample, classes: Sequence[str], *, seed: int) -> list[metrics.Metric]:
-    """``F1 of <class>``, then ``macro recall``, ``macro precision`` and ``macro F1``.
+def harmonic(sample: sampling.Sample, classes: Sequence[str]) -> list[metrics.Metric]:
+    """``F1 of <class>`` for each class; n is how many cases or answers are of it.
 
-    The macro averages are over the classes that have cases; one of them that is never answered has
-    the precision 0.
+    Of these the share ``j`` is right (Jaccard's index), and F1 is ``2 j / (1 + j)``: it rises with
+    ``j``, so that the ends of j's interval give those of F1's, which is no point where all are
+    right. A class without cases has no value.
     """
-    values = _all(_scores(_confusion(sample, classes)))
-    drawn = _all(_scores(_resampled(sample, classes, seed)))
-    names = [*(f"F1 of {name}" for name in classes), "macro recall", "macro precision", "macro F1"]
-    labels = [answer.case.label for answer in sample.representative]
-    counts = [*(labels.count(name) for name in classes), *([len(labels)] * 3)]
+    return [_harmonic(sample, name) for name in classes]
+
+
+def averages(sample: sampling.Sample, classes: Sequence[str], *, seed: int) -> list[metrics.Metric]:
+    """``macro recall``, ``macro precision`` and ``macro F1``, over the classes that have cases.
+
+    One of them that is never answered has the precision 0.
+    """
+    values = _macro(_scores(_confusion(sample, classes)))
+    drawn = _macro(_scores(_resampled(sample, classes, seed)))
+    n = len(sample.representative)
     return [
         _metric(name, value, column, n)
-        for name, value, column, n in zip(names, values, drawn.T, counts, strict=True)
+        for name, value, column in zip(
+            ("macro recall", "macro precision", "macro F1"), values, drawn.T, strict=True
+        )
     ]
+
+
+def _harmonic(sample: sampling.Sample, name: str) -> metrics.Metric:
+    title = f"F1 of {name}"
+    if not any(answer.case.label == name for answer in sample.representative):
+        return metrics.Metric(title, None, 0, None)
+    share = sample.share(
+        title,
+        lambda answer: sampling.is_of(name, answer) or _said(name, answer),
+        sampling.right,
+    )
+    if share.value is None or share.interval is None:
+        return share
+    value, low, high = (2 * j / (1 + j) for j in (share.value, *share.interval))
+    return metrics.Metric(title, value, share.n, intervals.Interval(low, high))
 
 
 def _said(name: str, answer: cases.Answer) -> bool:
@@ -74,14 +99,13 @@ def _metric(name: str, value: float, drawn: Values, n: int) -> metrics.Metric:
     return metrics.Metric(name, float(value), n, intervals.Interval(float(low), float(high)))
 
 
-def _all(scores: Scores) -> Values:
-    """F1 of each class, then the three averages, as the last axis."""
+def _macro(scores: Scores) -> Values:
+    """The three averages over the classes, as the last axis."""
     present = ~np.isnan(scores.recall)
     number = np.maximum(present.sum(axis=-1), 1)
     averages = [np.where(present, each, 0.0).sum(axis=-1) / number for each in scores]
     empty = ~present.any(axis=-1)
-    macro = [np.where(empty, np.nan, each) for each in averages]
-    return np.concatenate([scores.f1, np.stack(macro, axis=-1)], axis=-1)
+    return np.stack([np.where(empty, np.nan, each) for each in averages], axis=-1)
 
 
 def _scores(confusion: Values) -> Scores:

@@ -28,7 +28,8 @@ def test_the_values_are_scikit_learns(make: Make) -> None:
     precision, recall, f1, _ = precision_recall_fscore_support(true, said, labels=NAMES)
     assert [m.value for m in classes.recalls(sample, NAMES)] == pytest.approx(recall)
     assert [m.value for m in classes.precisions(sample, NAMES)] == pytest.approx(precision)
-    harmonic = {m.name: m for m in classes.harmonic(sample, NAMES, seed=0)}
+    averages = classes.averages(sample, NAMES, seed=0)
+    harmonic = {m.name: m for m in [*classes.harmonic(sample, NAMES), *averages]}
     assert [harmonic[f"F1 of {name}"].value for name in NAMES] == pytest.approx(f1)
     assert harmonic["macro F1"].value == pytest.approx(np.mean(f1))
     assert harmonic["macro recall"].value == pytest.approx(np.mean(recall))
@@ -36,7 +37,27 @@ def test_the_values_are_scikit_learns(make: Make) -> None:
     for metric in harmonic.values():
         assert metric.interval is not None and metric.value is not None
         assert metric.interval.low < metric.value < metric.interval.high
-    assert classes.harmonic(sample, NAMES, seed=0) == list(harmonic.values())
+    assert classes.averages(sample, NAMES, seed=0) == averages
+
+
+def test_f1_of_a_class_without_an_error_is_not_certain(make: Make) -> None:
+    sample = sampling.of([make("a", "a") for _ in range(50)], sampling.Plan())
+    (found,) = classes.harmonic(sample, ["a"])
+    assert found.value == 1 and found.interval is not None
+    assert 0.92 < found.interval.low < 0.98
+
+
+def test_the_interval_of_f1_holds_the_truth_as_often_as_it_says(make: Make) -> None:
+    generator = np.random.default_rng(8)
+    truth = 2 * 0.30 / (2 * 0.30 + 0.05 + 0.07)
+    hits = []
+    for _ in range(400):
+        right, missed, false, _ = generator.multinomial(200, [0.30, 0.05, 0.07, 0.58])
+        given = [make("a", "a")] * right + [make("a", "b")] * missed + [make("b", "a")] * false
+        (found,) = classes.harmonic(sampling.of(given, sampling.Plan()), ["a"])
+        assert found.interval is not None
+        hits.append(found.interval.low <= truth <= found.interval.high)
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.03)
 
 
 def test_a_class_without_cases_has_no_value_and_a_failure_is_no_answer(make: Make) -> None:
@@ -47,11 +68,13 @@ def test_a_class_without_cases_has_no_value_and_a_failure_is_no_answer(make: Mak
     assert recall[2].value is None
     precision = classes.precisions(sample, NAMES)
     assert [(m.count, m.n) for m in precision] == [(1, 2), (0, 0), (0, 0)]
-    found = {m.name: m.value for m in classes.harmonic(sample, NAMES, seed=0)}
+    averages = classes.averages(sample, NAMES, seed=0)
+    found = {m.name: m.value for m in [*classes.harmonic(sample, NAMES), *averages]}
     assert found["F1 of a"] == pytest.approx(0.5)
     assert found["F1 of b"] == 0 and found["F1 of c"] is None
     assert found["macro recall"] == pytest.approx(0.25)
-    empty = classes.harmonic(sampling.of([], sampling.Plan()), NAMES, seed=0)
+    nothing = sampling.of([], sampling.Plan())
+    empty = [*classes.harmonic(nothing, NAMES), *classes.averages(nothing, NAMES, seed=0)]
     assert {m.value for m in empty} == {None}
 
 
@@ -62,7 +85,5 @@ def test_strata_are_weighted(make: Make) -> None:
     (one,) = classes.recalls(sample, ["1"])
     expected = (0.9 / 20 * 8 + 0.1 / 10 * 2) / (0.9 / 20 * 10 + 0.1 / 10 * 10)
     assert one.value == pytest.approx(expected)
-    macro = next(
-        m for m in classes.harmonic(sample, ["1", "2"], seed=0) if m.name == "macro recall"
-    )
+    macro = classes.averages(sample, ["1", "2"], seed=0)[0]
     assert macro.value == pytest.approx((expected + 1) / 2)
