@@ -5,8 +5,8 @@ for power the current side is shifted on purpose. The rules of thumb that are in
 beside the detectors. Then the accuracy that is estimated without labels: how often its interval
 holds the accuracy that labels show, under covariate shift and under concept drift.
 
-``python benchmarks/drift.py`` prints the tables and writes ``drift-*.png`` into ``--figures``. The
-seeds are fixed. Runs are divided among ``--processes``.
+``python benchmarks/drift.py`` prints the tables and writes ``drift-*.png`` into ``--figures``; a
+part of it can be named. The seeds are fixed. Runs are divided among ``--processes``.
 """
 
 from __future__ import annotations
@@ -79,10 +79,14 @@ def side(found: Sequence[cases.Case]) -> sides.Side:
 
 
 class Alarms(NamedTuple):
-    """Who alarmed in a run: each at alpha by itself, and the detectors with alpha shared."""
+    """Who alarmed in a run: each at alpha by itself, and the detectors with alpha shared.
+
+    ``delay`` is the number of images until the online detector alarmed, by itself; None if never.
+    """
 
     alone: set[str]
     shared: set[str]
+    delay: int | None
 
 
 def one_run(kind: str, amount: float, n: int, by_thumb: bool, seed: int) -> Alarms:
@@ -97,7 +101,12 @@ def one_run(kind: str, amount: float, n: int, by_thumb: bool, seed: int) -> Alar
     alone = {each.name for each in found.detections if each.p_value <= ALPHA}
     if by_thumb:
         alone |= {name for name, rule in thumb.RULES.items() if rule(before, now, seed)}
-    return Alarms(alone, {each.name for each in found.detections if each.alarm})
+    delays = [path.crossing(len(found.paths) / ALPHA) for path in found.paths]
+    return Alarms(
+        alone,
+        {each.name for each in found.detections if each.alarm},
+        min((each for each in delays if each is not None), default=None),
+    )
 
 
 def false_alarms(pool: Executor, runs: int) -> list[metrics.Metric]:
@@ -133,6 +142,23 @@ def powers(pool: Executor, runs: int) -> dict[int, dict[str, dict[str, list[tupl
             print(f"  {name:12}" + "".join(f"{share:8.2f}" for _, share in points))
         found.setdefault(n, {})[kind] = curves
     return found
+
+
+def delays(pool: Executor, runs: int, n: int = 250) -> dict[str, list[tuple[float, float]]]:
+    """Print and give the median number of images until the online detector alarms."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    print(f"\nimages until the online detector alarms, by itself, at most {n}, {runs} runs")
+    for kind, amounts in SHIFTS.items():
+        curves[kind] = []
+        for place, amount in enumerate(amounts[1:], 1):
+            one = partial(one_run, kind, amount, n, False)
+            found = [each.delay or np.inf for each in pool.map(one, range(runs), chunksize=10)]
+            seen = sum(np.isfinite(found)) / runs
+            middle = float(np.median(found))
+            print(f"  {kind} {amount:5}: median {middle:5.0f}, found in {seen:.0%}", flush=True)
+            if np.isfinite(middle):
+                curves[kind].append((place, middle))
+    return curves
 
 
 def coverage(harder: float, wrong: float, seed: int) -> tuple[bool, bool]:
@@ -182,25 +208,35 @@ def coverages(pool: Executor, runs: int) -> None:
 
 
 def main() -> None:
-    """Measure all of it."""
+    """Measure what is asked for, or all of it."""
+    parts = ("false-alarms", "power", "delays", "coverage")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000, help="for each false-alarm rate")
+    parser.add_argument("parts", nargs="*", default=parts, choices=parts)
+    parser.add_argument("--runs", type=int, default=1000, help="for each rate and coverage")
     parser.add_argument("--power-runs", type=int, default=100, help="for each point of a curve")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--figures", type=Path, default=Path("docs"))
     asked = parser.parse_args()
+    asked.figures.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
     with ProcessPoolExecutor(asked.processes) as pool:
-        rates = false_alarms(pool, asked.runs)
-        found = powers(pool, asked.power_runs)
-        coverages(pool, asked.runs)
-    asked.figures.mkdir(parents=True, exist_ok=True)
-    last = [each for each in rates if each.name.startswith(f"n={SIZES[-1]} ")]
-    label = f"share of {asked.runs} runs without drift that alarmed"
-    (asked.figures / "drift-false-alarms.png").write_bytes(figures.rates(last, ALPHA, label))
-    for n, curves in found.items():
-        (asked.figures / f"drift-power-{n}.png").write_bytes(figures.power(curves, ALPHA))
+        if "false-alarms" in asked.parts:
+            rates = false_alarms(pool, asked.runs)[-len(DETECTORS) - 1 - len(thumb.RULES) :]
+            label = f"share of {asked.runs} runs without drift that alarmed, {SIZES[-1]} images"
+            draw(asked.figures, "drift-false-alarms", figures.rates(rates, ALPHA, label))
+        if "power" in asked.parts:
+            for n, curves in powers(pool, asked.power_runs).items():
+                draw(asked.figures, f"drift-power-{n}", figures.power(curves, ALPHA))
+        if "delays" in asked.parts:
+            draw(asked.figures, "drift-delays", figures.delays(delays(pool, asked.power_runs)))
+        if "coverage" in asked.parts:
+            coverages(pool, asked.runs)
     print(f"\n{time.monotonic() - begin:.0f} s; figures in {asked.figures}")
+
+
+def draw(folder: Path, name: str, content: bytes) -> None:
+    """Write a figure."""
+    (folder / f"{name}.png").write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ def examine(
             before.labels,
             now.labels,
             seed=settings.seed,
+            unlike=int(flags.outside.sum()),
         ),
     )
 

@@ -173,11 +173,6 @@ def unusualness(flags: novelty.Flags, alpha: float) -> bytes:
         return png(figure)
 
 
-def _pixels(case: cases.Case) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    with Image.open(io.BytesIO(case.image)) as image:
-        return np.asarray(image.convert("RGB"))
-
-
 def rates(found: Sequence[metrics.Metric], alpha: float, label: str) -> bytes:
     """Shares of runs with an alarm, with intervals; a cross where all of it is above alpha."""
     with drawing(6.4, 0.9 + 0.3 * len(found)) as figure:
@@ -218,3 +213,26 @@ def power(found: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], alph
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
         return png(figure)
+
+
+def delays(found: Mapping[str, Sequence[tuple[float, float]]]) -> bytes:
+    """For each kind of shift, how many images the online detector needed, by the step of it."""
+    marks, colours = ("o", "s", "^", "D", "v", "P"), (*PALETTE, INK, "#8a5a00")
+    with drawing(6.4, 2.9) as figure:
+        axes = figure.subplots()
+        for colour, mark, (name, points) in zip(colours, marks, found.items(), strict=False):
+            if points:
+                axes.plot(*zip(*points, strict=True), f"-{mark}", color=colour, ms=5, label=name)
+        axes.set_xlabel("step of the shift, from small to large")
+        axes.set_xticks(range(1, 5))
+        axes.set_ylabel("median number of images to the alarm")
+        axes.set_yscale("log")
+        axes.grid(color=_GRID, linewidth=0.6)
+        if axes.has_data():
+            figure.legend(frameon=False, fontsize=8, loc="outside right upper")
+        return png(figure)
+
+
+def _pixels(case: cases.Case) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    with Image.open(io.BytesIO(case.image)) as image:
+        return np.asarray(image.convert("RGB"))

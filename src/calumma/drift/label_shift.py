@@ -47,9 +47,17 @@ class Estimate:
 
 
 def estimate(
-    true: Sequence[str], answered: Sequence[str], current: Sequence[str], *, seed: int
+    true: Sequence[str],
+    answered: Sequence[str],
+    current: Sequence[str],
+    *,
+    seed: int,
+    unlike: int = 0,
 ) -> Estimate:
-    """From the reference images' true and answered labels, and the answers to current images."""
+    """From the reference images' true and answered labels, and the answers to current images.
+
+    ``unlike`` is how many current images are unlike any reference image, and so of no class of it.
+    """
     detection.check("the estimate of the class mix", len(true), len(current))
     classes = sorted(set(true))
     place = {label: number for number, label in enumerate(classes)}
@@ -59,8 +67,8 @@ def estimate(
     )
     now = np.array([place.get(a, -1) for a in current], dtype=np.int64)
     joint = _joint(pairs, len(classes))
-    condition = float(np.linalg.cond(joint / joint.sum(axis=0)))
-    reason = _doubt(condition, joint, float(np.mean(now < 0)))
+    condition = float(np.linalg.cond(joint / np.maximum(joint.sum(axis=0), 1e-12)))
+    reason = _doubt(condition, max(float(np.mean(now < 0)), unlike / now.size))
     shares, accuracy = _solve(joint, pairs, now)
     drawn = _resampled(pairs, now, len(classes), seed) if reason is None else None
     n = min(len(true), len(current))
@@ -79,9 +87,9 @@ def estimate(
     )
 
 
-def _doubt(condition: float, joint: Values, unknown: float) -> str | None:
+def _doubt(condition: float, unknown: float) -> str | None:
     if unknown > 0.01:
-        return f"{100 * unknown:.0f}% of the current answers are no class of the reference"
+        return f"{100 * unknown:.0f}% of the current images are of no class of the reference"
     if not condition <= WORST_CONDITION:
         return (
             f"the confusion matrix is nearly singular (condition {min(condition, 1e9):.3g}, at "

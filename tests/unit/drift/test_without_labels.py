@@ -137,6 +137,8 @@ def test_a_model_that_cannot_tell_classes_apart_says_nothing_of_their_mix() -> N
     assert {metric.interval for metric in (*found.shares, found.accuracy)} == {(0.0, 1.0)}
     unknown = label_shift.estimate(true, true, ["c"] * 50, seed=0)
     assert unknown.reason is not None and "no class of the reference" in unknown.reason
+    strange = label_shift.estimate(true, true, ["a"] * 50, seed=0, unlike=10)
+    assert strange.reason is not None and strange.reason.startswith("20% of the current images")
 
 
 def usual(generator: np.random.Generator, n: int, moved: float = 0.0) -> novelty.Inputs:
