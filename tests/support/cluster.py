@@ -177,7 +177,7 @@ class Cluster:
             input=text,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,  # whole suites of notebooks, on a busy machine
             cwd=ROOT,
             check=False,
         )
