@@ -10,7 +10,7 @@ import pytest
 from calumma import cli
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "ARCHITECTURE.md"]
+DOCUMENTS = ["README.md", "ARCHITECTURE.md", "docs/evaluation.md", "docs/drift.md"]
 FOLDERS = (
     r"(?:benchmarks|dashboards|docs|evaluation|inferenceservices|notebooks|src|tests|transformers)"
 )
@@ -29,9 +29,10 @@ def commands(capsys: pytest.CaptureFixture[str]) -> set[str]:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_paths_and_links_lead_somewhere(document: str) -> None:
     found = re.findall(rf"(?<![\w./$-])({FOLDERS}/[\w./-]*\w)", text(document))
-    found += re.findall(r"\]\(([^):]+)\)", text(document))
-    assert found
+    links = re.findall(r"\]\(([^):]+)\)", text(document))
+    assert found or links
     assert [path for path in found if not (ROOT / path).exists()] == []
+    assert [path for path in links if not (ROOT / document).parent.joinpath(path).exists()] == []
 
 
 def test_every_proof_of_faithfulness_is_a_test_that_is_there() -> None:

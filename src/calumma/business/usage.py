@@ -1,16 +1,12 @@
 """Who uses a service, how often, and who comes back.
 
-A user is a pseudonym: whoever records a use stores :func:`pseudonym` of the name, not the name, and
-the key elsewhere, so that records alone identify nobody and yet one user stays one. Reports hold
-counts and never a pseudonym. A pseudonym is still personal data where somebody has the key.
+A user is a pseudonym (:mod:`calumma.feedback.pseudonym`), and reports hold only counts of them.
 
 Where users are not recorded their number is *not known*, which is not zero.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +22,6 @@ from calumma.statistics import bootstrap, counts
 DAY = timedelta(days=1)
 WEEK = timedelta(weeks=1)
 
-_SHORTEST_KEY = 16
-
 
 class Use(NamedTuple):
     """One request of a user: when, by whom (a pseudonym, or None), of what, and what came back."""
@@ -38,19 +32,6 @@ class Use(NamedTuple):
     revision: str | None
     label: str | None
     confidence: float | None
-
-
-def pseudonym(user: str, key: bytes) -> str:
-    """The user's pseudonym under a key of at least 16 bytes: 16 hexadecimal digits of HMAC-SHA256.
-
-    Without the key nobody can try names until one fits, as with a plain hash. Source: RFC 2104.
-    Raises :class:`~calumma.errors.EvaluationError` for a shorter key.
-    """
-    if len(key) < _SHORTEST_KEY:
-        raise errors.EvaluationError(
-            f"the key for pseudonyms has {len(key)} bytes; use at least {_SHORTEST_KEY} random ones"
-        )
-    return hmac.new(key, user.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def measured(

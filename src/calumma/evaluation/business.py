@@ -14,7 +14,7 @@ from calumma import errors, evidence
 from calumma.business import readers, tally, usage
 from calumma.business.valuemodel import ValueModel
 from calumma.evaluation import document, section
-from calumma.feedback import folder
+from calumma.feedback import folder, pseudonym
 from calumma.monitoring import client, queries
 from calumma.scoring import cases, metrics, report
 from calumma.statistics.intervals import Interval
@@ -118,7 +118,7 @@ def uses(feedback: str, namespace: str, service: str) -> list[usage.Use]:
     return [
         usage.Use(
             datetime.fromtimestamp(each.time, UTC),
-            None if each.user is None else usage.pseudonym(each.user, key),
+            None if each.user is None else pseudonym.of(each.user, key),
             each.service,
             each.revision,
             each.label,

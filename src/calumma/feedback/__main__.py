@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from calumma import errors
-from calumma.feedback import exchange, folder, receiver
+from calumma.feedback import exchange, folder, pseudonym, receiver
 
 log = logging.getLogger("calumma.feedback")
 
@@ -34,9 +34,11 @@ def main() -> int:
 
 
 async def _serve(asked: argparse.Namespace, writer: folder.Writer) -> None:
-    exchanges = exchange.Exchanges(
-        exchange.Choice(asked.sample, asked.unsure), user_header=asked.user_header
-    )
+    users = None
+    if asked.user_header:
+        key = pseudonym.key(asked.user_key or writer.path.with_suffix(".key"))
+        users = exchange.Users(asked.user_header, key)
+    exchanges = exchange.Exchanges(exchange.Choice(asked.sample, asked.unsure), users)
     place = asked.token_file or writer.path / "token"
     server = receiver.Receiver(writer, exchanges, _token(place), images=not asked.no_images)
     runner = web.AppRunner(server.app(), access_log=None)
@@ -91,7 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--unsure", type=_share, default=0.7, help="a confidence below which it is labelled: 0.7"
     )
-    parser.add_argument("--user-header", help="the logged header that names the user")
+    parser.add_argument(
+        "--user-header", help="the logged header that names the user, of whom a pseudonym is kept"
+    )
+    parser.add_argument("--user-key", type=Path, help="the pseudonyms' key: FOLDER.key")
     parser.add_argument(
         "--no-images", action="store_true", help="keep answers without their images"
     )

@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from calumma import errors
-from calumma.feedback import records
+from calumma.feedback import pseudonym, records
 from calumma.inference import classification
 
 REQUEST: Final = "org.kubeflow.serving.inference.request"
@@ -120,6 +120,13 @@ class _Exchange:
     answers: Sequence[classification.Prediction] = ()
 
 
+class Users(NamedTuple):
+    """The logged header that names users, and the key of their pseudonyms."""
+
+    header: str
+    key: bytes
+
+
 @dataclass
 class Exchanges:
     """Exchanges that are not complete yet: at most ``most``, of ``largest`` bytes, not for long.
@@ -129,7 +136,7 @@ class Exchanges:
     """
 
     choice: Choice
-    user_header: str | None = None
+    users: Users | None = None
     patience: float = 10.0
     most: int = 10_000
     largest: int = 128 << 20
@@ -207,7 +214,10 @@ class Exchanges:
         return self._revisions.get(response.metadata.get(REQUEST_ID, ""), (0.0, None))[1]
 
     def _made(self, found: _Exchange, response: Event, named: str | None) -> list[Made]:
-        user = response.metadata.get(self.user_header.lower()) if self.user_header else None
+        user = None
+        if self.users is not None:
+            named_user = response.metadata.get(self.users.header.lower())
+            user = pseudonym.of(named_user, self.users.key) if named_user else None
         seconds = max(0.0, response.time - found.request.time) if found.request else None
         made = []
         for number, answer in enumerate(found.answers):
@@ -222,7 +232,7 @@ class Exchanges:
                 confidence=answer.probability,
                 probabilities=answer.probabilities,
                 sources=self.choice.sources(id, answer.probability),
-                user=user if user and _is_text(user) else None,
+                user=user,
                 seconds=seconds,
             )
             made.append(Made(prediction, found.images[number] if found.images else None))

@@ -103,7 +103,10 @@ def _metric(metric: metrics.Metric, remark: str = "") -> str:
     digits = 1 if metric.unit and abs(metric.value or 0) >= 1 else 3
     value, interval = "no data", ""
     if metric.value is not None:
+        least = 10.0**-digits
         value = f"{metric.value:.{digits}f} {metric.unit}".strip()
+        if 0 < metric.value < least / 2:  # a p-value is never 0
+            value = f"< {least:.{digits}f} {metric.unit}".strip()
     if metric.value is not None and metric.interval is not None:
         low, high = metric.interval
         level = "" if metric.level == 0.95 else f" ({100 * metric.level:g}%)"

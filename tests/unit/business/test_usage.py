@@ -8,6 +8,7 @@ import pytest
 
 from calumma import errors
 from calumma.business import usage
+from calumma.feedback import pseudonym
 from calumma.scoring import metrics
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -63,21 +64,12 @@ def test_users_that_are_not_recorded_are_not_known() -> None:
     assert usage.predictions(10, 28).interval == pytest.approx((4.80, 18.39), abs=0.005)
 
 
-def test_a_pseudonym_hides_the_name_and_keeps_the_user() -> None:
-    ann = usage.pseudonym("ann@example.org", KEY)
-    assert ann == usage.pseudonym("ann@example.org", KEY) and len(ann) == 16
-    assert ann != usage.pseudonym("bob@example.org", KEY)
-    assert ann != usage.pseudonym("ann@example.org", KEY[::-1])
-    with pytest.raises(errors.EvaluationError, match="has 5 bytes; use at least 16"):
-        usage.pseudonym("ann", b"short")
-
-
 def test_another_key_gives_the_same_numbers() -> None:
     end = START + timedelta(days=1)
     users = ["abcd"[n % 4 * n % 3] for n in range(40)]
     first, second = (
         usage.measured(
-            [use(n / 40, usage.pseudonym(user, key)) for n, user in enumerate(users)],
+            [use(n / 40, pseudonym.of(user, key)) for n, user in enumerate(users)],
             START,
             end,
             seed=0,

@@ -12,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calumma import errors
-from calumma.feedback import exchange
+from calumma.feedback import exchange, pseudonym
 from calumma.inference import classification
 
 POD = "digits-predictor-00002-deployment-6d5f9c7b8-x2x4z"
 PICTURES = [b"one", b"two"]
+
+
+KEY = b"sixteen bytes..."
 
 
 def headers(kind: str, component: str = "transformer", **more: str) -> dict[str, str]:
@@ -57,7 +60,7 @@ def exchanges(**more: Any) -> exchange.Exchanges:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_an_exchange_is_complete_in_any_order(order: tuple[int, ...]) -> None:
-    waiting = exchanges(user_header="X-User")
+    waiting = exchanges(users=exchange.Users("X-User", KEY))
     found = events("7", "3")
     made = [each for number in order for each in waiting.take(found[number], 0.0)]
     made += waiting.settle(0.5)
@@ -66,7 +69,8 @@ def test_an_exchange_is_complete_in_any_order(order: tuple[int, ...]) -> None:
     assert (first.id, second.id) == ("e1.0", "e1.1")
     assert (first.label, second.label) == ("7", "3")
     assert first.revision == "digits-predictor-00002"
-    assert (first.service, first.namespace, first.user) == ("digits", "default", "ann")
+    assert (first.service, first.namespace) == ("digits", "default")
+    assert first.user == second.user == pseudonym.of("ann", KEY)
     assert first.sources == ("random", "low-confidence")
     assert first.seconds == pytest.approx(0.25)
     assert waiting.settle(1000, all=True) == []
