@@ -149,11 +149,54 @@ evaluated = panels.Section(
     ],
 )
 
+worth = panels.Section(
+    "What it is worth, by the last business evaluation",
+    [
+        panels.timeseries(
+            "Economic effect of a day",
+            "What the service gains or costs a day against a person alone, by the assumptions in "
+            "the suite, with its 95% interval. Below zero it costs more than it saves.",
+            "short",
+            {
+                "{{revision}}": queries.evaluated(WHERE, "economic effect per day"),
+                "{{revision}}, low": queries.evaluated(WHERE, "economic effect per day", "low"),
+                "{{revision}}, high": queries.evaluated(WHERE, "economic effect per day", "high"),
+            },
+        ),
+        panels.timeseries(
+            "Missed findings in 1000 cases",
+            "What is overlooked with the service's help, and by a person alone.",
+            "short",
+            {
+                "{{metric}} {{revision}}": queries.evaluated(
+                    WHERE, "missed findings per 1000(, person alone)?"
+                )
+            },
+        ),
+        panels.stat(
+            "Hours saved a day",
+            "Against a person alone, by the assumptions in the suite.",
+            "h",
+            queries.evaluated(WHERE, "hours saved per day"),
+            legend="{{revision}}",
+            decimals=1,
+        ),
+        panels.stat(
+            "Break-even accuracy",
+            "Below it the service costs more than it saves.",
+            "percentunit",
+            queries.evaluated(WHERE, "break-even accuracy"),
+            legend="{{revision}}",
+            decimals=3,
+        ),
+    ],
+)
+
 dashboard = panels.dashboard(
     "Calumma: business",
     "calumma-business",
     "Use, reliability against the objective, what the service answers, and how good that is.",
-    [usage, reliability, quality, evaluated],
+    [usage, reliability, quality, evaluated, worth],
     [
         panels.number("objective", "Availability objective", "0.99"),
         panels.number("seconds_saved", "Seconds a person needs for one", "20"),

@@ -98,6 +98,8 @@ class _Demo:
             done = self._evaluate("offline", rate=200.0)
             if done.code:
                 raise errors.EvaluationError(f"v1 is not good enough, see {done.folder}")
+        with self._step("What v1 is worth, by the assumptions of the suite"):
+            self._evaluate("business", rate=200.0)
         users = load.Users(self._url, SERVICE, RATE)
         with users:
             self._canaries()
