@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from calumma.behaviour import perturbations, templates
 from calumma.scoring import calibration, cases, metrics
-from calumma.statistics import samples
+from calumma.statistics import clusters
 
 
 class Kind(StrEnum):
@@ -226,5 +226,5 @@ def _clustered(name: str, answers: Sequence[cases.Answer]) -> metrics.Metric:
     hits = [sum(group) for group in groups.values()]
     sizes = [len(group) for group in groups.values()]
     n = sum(sizes)
-    interval = samples.clustered(hits, sizes)
+    interval = clusters.interval(hits, sizes)
     return metrics.Metric(name, sum(hits) / n if n else None, n, interval, count=sum(hits))

@@ -83,9 +83,7 @@ def agreement(paired: Sequence[Pair]) -> report.Table:
             metrics.proportion("agreement of canary and stable", same, len(answered)),
             metrics.proportion("only canary is right", found.only_first, found.n),
             metrics.proportion("only stable is right", found.only_second, found.n),
-            p_value(
-                "p of equally good", exact.mcnemar(found.only_first, found.only_second), found.n
-            ),
+            p_value("p of equally good", pairs.mcnemar(found), found.n),
         ),
     )
 

@@ -17,7 +17,7 @@ import numpy as np
 from calumma.feedback import records
 from calumma.feedback.joining import Joined
 from calumma.scoring import metrics
-from calumma.statistics import bootstrap, weighted
+from calumma.statistics import bootstrap, intervals, weighted
 
 FLAGGED = "flagged"
 UNSURE = "low confidence"
@@ -81,8 +81,8 @@ def accuracy_difference(
     ours, theirs = (weighted.proportion(side) for side in sides)
     if ours is None or theirs is None:
         return metrics.Metric(name, None, n, None)
-    found = weighted.difference(ours, theirs)
-    return metrics.Metric(name, found.value, n, found.interval)
+    interval = intervals.difference(*ours, *theirs)
+    return metrics.Metric(name, ours.value - theirs.value, n, interval)
 
 
 def unlabelled_strata(joined: Iterable[Joined]) -> list[str]:

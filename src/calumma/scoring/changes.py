@@ -16,7 +16,8 @@ from typing import Any
 
 from calumma import errors
 from calumma.scoring import cases, metrics, sampling, slices
-from calumma.statistics import intervals, samples
+from calumma.statistics import intervals, weighted
+from calumma.statistics import pairs as tests
 
 PREFIX = "change of "
 
@@ -58,11 +59,12 @@ def share(
             {each: _change(part) for each, part in parts.items()},
             {each: part.n for each, part in parts.items()},
         )
-    discordant = total.first_only + total.second_only
     value = found.value if total.n else None
     return (
         metrics.Metric(PREFIX + name, value, total.n, found.interval),
-        metrics.Metric(f"McNemar's p, {PREFIX}{name}", samples.mcnemar(total), discordant, None),
+        metrics.Metric(
+            f"McNemar's p, {PREFIX}{name}", tests.mcnemar(total), total.discordant, None
+        ),
     )
 
 
@@ -108,16 +110,16 @@ def _since(ours: metrics.Metric, theirs: Mapping[str, Any]) -> metrics.Metric:
     limits = theirs.get("interval")
     if ours.value is None or ours.interval is None or theirs["value"] is None or not limits:
         return metrics.Metric(PREFIX + ours.name, None, n, None, ours.unit)
-    earlier = samples.Estimate(theirs["value"], intervals.Interval(limits["low"], limits["high"]))
-    found = samples.difference(samples.Estimate(ours.value, ours.interval), earlier)
-    return metrics.Metric(PREFIX + ours.name, found.value, n, found.interval, ours.unit)
+    earlier = intervals.Interval(limits["low"], limits["high"])
+    interval = intervals.difference(ours.value, ours.interval, theirs["value"], earlier)
+    change = ours.value - theirs["value"]
+    return metrics.Metric(PREFIX + ours.name, change, n, interval, ours.unit)
 
 
-def _change(found: samples.Pairs) -> samples.Estimate:
-    value = (found.first_only - found.second_only) / found.n if found.n else 0.0
-    return samples.Estimate(value, samples.paired(found))
+def _change(found: tests.Table) -> weighted.Estimate:
+    return weighted.Estimate(found.difference or 0.0, tests.newcombe(found))
 
 
-def _pairs(counts: Mapping[tuple[bool, bool], int]) -> samples.Pairs:
+def _pairs(counts: Mapping[tuple[bool, bool], int]) -> tests.Table:
     keys = ((True, True), (True, False), (False, True), (False, False))
-    return samples.Pairs(*(counts.get(key, 0) for key in keys))
+    return tests.Table(*(counts.get(key, 0) for key in keys))

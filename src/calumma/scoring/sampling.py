@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from calumma import errors
 from calumma.scoring import cases, metrics
-from calumma.statistics import intervals, samples
+from calumma.statistics import intervals, weighted
 
 ALL = "all"
 """The one stratum of a sample that is not divided."""
@@ -108,7 +108,7 @@ class Sample:
         found = self.combine(
             {
                 each: (
-                    samples.Estimate(sum(part) / len(part), intervals.wilson(sum(part), len(part)))
+                    weighted.Estimate(sum(part) / len(part), intervals.wilson(sum(part), len(part)))
                 )
                 for each, part in counted.items()
             },
@@ -117,14 +117,14 @@ class Sample:
         return metrics.Metric(name, found.value, len(hits), found.interval)
 
     def combine(
-        self, estimates: Mapping[str, samples.Estimate], counts: Mapping[str, int]
-    ) -> samples.Estimate:
+        self, estimates: Mapping[str, weighted.Estimate], counts: Mapping[str, int]
+    ) -> weighted.Estimate:
         """The weighted sum of estimates, each on ``counts`` cases of its stratum."""
         sizes = Counter(self.strata)
         names = list(estimates)
         stands = [self.weights[each] * counts[each] / sizes[each] for each in names]
-        parts = zip(samples.shares(stands), (estimates[each] for each in names), strict=True)
-        return samples.weighted(list(parts))
+        parts = zip(weighted.shares(stands), (estimates[each] for each in names), strict=True)
+        return weighted.total(list(parts))
 
 
 def of(answers: Iterable[cases.Answer], plan: Plan) -> Sample:
@@ -137,7 +137,7 @@ def of(answers: Iterable[cases.Answer], plan: Plan) -> Sample:
     labelled.sort(key=lambda answer: answer.case.id)
     strata = tuple(plan.stratum(answer.case) for answer in labelled)
     positive = {name: weight for name, weight in plan.weights.items() if weight > 0}
-    weights = dict(zip(positive, samples.shares(list(positive.values())), strict=True))
+    weights = dict(zip(positive, weighted.shares(list(positive.values())), strict=True))
     empty = [name for name in weights if name not in strata]
     if plan.by is not None and empty:
         raise errors.DatasetInvalid(

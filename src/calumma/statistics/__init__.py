@@ -11,8 +11,11 @@ one time in twenty; always-valid (sequential) tests, which allow that, come next
 
 - :mod:`~calumma.statistics.intervals`: proportions and their differences, in closed form.
 - :mod:`~calumma.statistics.counts`: how many came, in closed form.
-- :mod:`~calumma.statistics.samples`: proportions of strata, clusters and pairs, in closed form.
-- :mod:`~calumma.statistics.bootstrap`: everything else (means, quantiles), by resampling.
+- :mod:`~calumma.statistics.exact`, :mod:`~calumma.statistics.categories`: small counts, and mixes.
+- :mod:`~calumma.statistics.weighted`, :mod:`~calumma.statistics.clusters`,
+  :mod:`~calumma.statistics.pairs`: samples that are not plain.
+- :mod:`~calumma.statistics.bootstrap`: everything else (means, quantiles), by resampling;
+  :mod:`~calumma.statistics.blocks` where neighbours in time resemble each other.
 
 Next room: :mod:`calumma.scoring`, which turns answers into metrics with these intervals.
 """

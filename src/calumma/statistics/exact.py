@@ -36,15 +36,6 @@ def binomial(successes: int, n: int, proportion: float) -> float:
     return min(1.0, 2 * min(below, above))
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """The two-sided p-value of "both are right equally often", from cases that only one got right.
-
-    Source: Q. McNemar, Psychometrika 12 (1947) 153-157, in its exact form: a binomial test of the
-    discordant pairs against one half.
-    """
-    return binomial(only_first, only_first + only_second, 0.5)
-
-
 def _check(successes: int, n: int) -> None:
     if not 0 <= successes <= n:
         raise errors.EvaluationError(

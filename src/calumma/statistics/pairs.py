@@ -2,7 +2,7 @@
 
 Asking two classifiers about the same images removes what differs between images: the same change
 of accuracy is seen with a fraction of the requests. Only the discordant pairs, where one is right
-and the other wrong, say which is better; :func:`calumma.statistics.exact.mcnemar` tests them.
+and the other wrong, say which is better.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 from calumma import errors
+from calumma.statistics import exact
 from calumma.statistics.intervals import Interval, wilson
 
 
@@ -28,9 +29,23 @@ class Table(NamedTuple):
         return sum(self)
 
     @property
+    def discordant(self) -> int:
+        """The pairs of which just one is right."""
+        return self.only_first + self.only_second
+
+    @property
     def difference(self) -> float | None:
         """The first's share of right answers minus the second's; None without pairs."""
         return (self.only_first - self.only_second) / self.n if self.n else None
+
+
+def mcnemar(found: Table) -> float:
+    """The two-sided p-value of "both are right equally often"; 1 where they never differ.
+
+    Source: Q. McNemar, Psychometrika 12 (1947) 153-157, in its exact form: a binomial test of the
+    discordant pairs against one half.
+    """
+    return exact.binomial(found.only_first, found.discordant, 0.5)
 
 
 def newcombe(found: Table, confidence: float = 0.95) -> Interval:

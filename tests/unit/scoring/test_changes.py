@@ -9,7 +9,7 @@ import pytest
 
 from calumma import errors
 from calumma.scoring import cases, changes, metrics, sampling
-from calumma.statistics import intervals, samples
+from calumma.statistics import intervals, pairs
 
 from .conftest import Make
 from .test_sampling import PLAN, placed
@@ -32,12 +32,12 @@ def both(
 def test_a_change_is_of_pairs(make: Make) -> None:
     ours, theirs = both(make, 80, 3, 11, 6)
     change, p = changes.share("accuracy", sampling.of(ours, sampling.Plan()), theirs)
-    pairs = samples.Pairs(80, 3, 11, 6)
+    table = pairs.Table(80, 3, 11, 6)
     assert (change.name, change.n) == ("change of accuracy", 100)
     assert change.value == pytest.approx(-0.08)
-    assert change.interval == pytest.approx(samples.paired(pairs))
+    assert change.interval == pytest.approx(pairs.newcombe(table))
     assert p.name == "McNemar's p, change of accuracy"
-    assert (p.value, p.n) == (samples.mcnemar(pairs), 14)
+    assert (p.value, p.n) == (pairs.mcnemar(table), 14)
 
 
 def test_strata_are_weighted_and_probes_are_kept_apart(make: Make) -> None:
