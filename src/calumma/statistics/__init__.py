@@ -5,15 +5,26 @@ thousand deserve different trust. The functions here take counts or samples and 
 :class:`~calumma.statistics.intervals.Interval`; with no data the interval is everything that is
 possible, never a point.
 
-They are for **one look** at data whose amount was fixed beforehand. Looking again and again at a
+Most are for **one look** at data whose amount was fixed beforehand. Looking again and again at a
 growing canary, and stopping when the answer pleases, makes a 95% interval miss far more often than
-one time in twenty; always-valid (sequential) tests, which allow that, come next in this room.
+one time in twenty. What may be looked at whenever one likes, or as often as was planned, is said to
+be so:
+
+- :mod:`~calumma.statistics.mixtures`: evidence that stays valid, and bounds from it;
+  :mod:`~calumma.statistics.boundaries` has bounds in closed form.
+- :mod:`~calumma.statistics.windows`: two arms, such as a canary and the stable revision.
+- :mod:`~calumma.statistics.proportions`, :mod:`~calumma.statistics.quantiles`, and
+  :func:`pairs.sequential <calumma.statistics.pairs.sequential>`: one proportion, latencies, pairs.
+- :mod:`~calumma.statistics.groups`: tests with a planned number of looks.
+
+For one look:
 
 - :mod:`~calumma.statistics.intervals`: proportions and their differences, in closed form.
 - :mod:`~calumma.statistics.counts`: how many came, in closed form.
 - :mod:`~calumma.statistics.exact`, :mod:`~calumma.statistics.categories`: small counts, and mixes.
 - :mod:`~calumma.statistics.weighted`, :mod:`~calumma.statistics.clusters`,
   :mod:`~calumma.statistics.pairs`: samples that are not plain.
+- :mod:`~calumma.statistics.ranks`: how much later one sample comes than another.
 - :mod:`~calumma.statistics.bootstrap`: everything else (means, quantiles), by resampling;
   :mod:`~calumma.statistics.blocks` where neighbours in time resemble each other.
 

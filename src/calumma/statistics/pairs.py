@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from calumma import errors
-from calumma.statistics import exact
+from calumma.statistics import exact, mixtures
 from calumma.statistics.intervals import Interval, wilson
 
 
@@ -48,6 +48,20 @@ def mcnemar(found: Table) -> float:
     return exact.binomial(found.only_first, found.discordant, 0.5)
 
 
+def sequential(found: Table, *, n_opt: float = 100.0, alpha: float = 0.05) -> float:
+    """The two-sided p-value that holds however often one looks.
+
+    It is made for ``n_opt`` discordant pairs. Source: S. R. Howard and others, Annals of Statistics
+    49 (2021), proposition 7.
+    """
+    return _p_value(found.only_first, found.discordant, n_opt, alpha, one_sided=False)
+
+
+def sequential_loss(found: Table, *, n_opt: float = 100.0, alpha: float = 0.05) -> float:
+    """The p-value at any time against "the first is right at least as often as the second"."""
+    return _p_value(found.only_second, found.discordant, n_opt, alpha, one_sided=True)
+
+
 def newcombe(found: Table, confidence: float = 0.95) -> Interval:
     """Newcombe's interval for the first proportion minus the second, over the same cases.
 
@@ -68,6 +82,11 @@ def newcombe(found: Table, confidence: float = 0.95) -> Interval:
     below, above = q - theirs.low, ours.high - p
     high = difference + math.sqrt(max(0.0, below**2 - 2 * phi * below * above + above**2))
     return Interval(low, high)
+
+
+def _p_value(wins: int, n: int, n_opt: float, alpha: float, *, one_sided: bool) -> float:
+    mixture = mixtures.BetaBinomial(n_opt / 4, 0.5, 0.5, alpha, one_sided)
+    return min(1.0, math.exp(-mixture.log_evidence(wins - n / 2, n / 4)))
 
 
 def _correlation(found: Table) -> float:
