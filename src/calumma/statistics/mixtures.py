@@ -16,6 +16,7 @@ nonasymptotic confidence sequences", Annals of Statistics 49 (2021), proposition
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -98,6 +99,18 @@ class Normal:
         return math.inf
 
 
+def _gamma_prior(
+    v_opt: float, c: float, alpha: float, mass: Callable[[float, float], float]
+) -> tuple[float, float]:
+    """The shape of a truncated gamma distribution over rates, and the logarithm of its constant.
+
+    ``mass`` is the incomplete gamma function of the side that is kept.
+    """
+    shape = tuned(v_opt, alpha, one_sided=True) / c**2
+    constant = shape * math.log(shape) - special.gammaln(shape) - math.log(mass(shape, shape))
+    return shape, float(constant)
+
+
 @dataclass(frozen=True)
 class GammaExponential:
     """For sums whose single observations may be large: sub-exponential with scale ``c``.
@@ -111,27 +124,19 @@ class GammaExponential:
     alpha: float = 0.05
 
     @cached_property
-    def _rho(self) -> float:
-        return tuned(self.v_opt, self.alpha, one_sided=True)
-
-    @cached_property
-    def _constant(self) -> float:
-        shape = self._rho / self.c**2
-        return float(
-            shape * math.log(shape)
-            - special.gammaln(shape)
-            - math.log(special.gammainc(shape, shape))
-        )
+    def _prior(self) -> tuple[float, float]:
+        return _gamma_prior(self.v_opt, self.c, self.alpha, special.gammainc)
 
     def log_evidence(self, s: float, v: float) -> float:
         """Proposition 9."""
+        prior, constant = self._prior
         square = self.c**2
         moved = (self.c * s + v) / square
-        shape, scale = (v + self._rho) / square, moved + self._rho / square
+        shape, scale = v / square + prior, moved + prior
         if scale <= 0:
             return -math.inf
         return float(
-            self._constant
+            constant
             + special.gammaln(shape)
             + math.log(max(special.gammainc(shape, scale), 5e-324))
             - shape * math.log(scale)
@@ -152,25 +157,17 @@ class GammaPoisson:
     alpha: float = 0.05
 
     @cached_property
-    def _rho(self) -> float:
-        return tuned(self.v_opt, self.alpha, one_sided=True)
-
-    @cached_property
-    def _constant(self) -> float:
-        shape = self._rho / self.c**2
-        return float(
-            shape * math.log(shape)
-            - special.gammaln(shape)
-            - math.log(special.gammaincc(shape, shape))
-        )
+    def _prior(self) -> tuple[float, float]:
+        return _gamma_prior(self.v_opt, self.c, self.alpha, special.gammaincc)
 
     def log_evidence(self, s: float, v: float) -> float:
         """Proposition 10."""
+        prior, constant = self._prior
         square = self.c**2
-        rate = (v + self._rho) / square
+        rate = v / square + prior
         shape = s / self.c + rate
         return float(
-            self._constant
+            constant
             + special.gammaln(shape)
             + math.log(max(special.gammaincc(shape, rate), 5e-324))
             - shape * math.log(rate)
