@@ -244,7 +244,7 @@ def _list(options: argparse.Namespace) -> int:
         except errors.DocumentInvalid as error:
             wrong.append(str(error))
             continue
-        demands = [f"{name} ({len(own.gates)} gates)" for name, own in found.sections.items()]
+        demands = [f"{name} ({len(own.demands)} demands)" for name, own in found.sections.items()]
         rows.append((found.name, found.service, found.namespace, ", ".join(demands), str(path)))
     if options.json:
         names = ("suite", "service", "namespace", "sections", "file")

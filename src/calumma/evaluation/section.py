@@ -56,6 +56,11 @@ class Section(document.Part):
     """Seconds that the whole notebook may take."""
     gates: tuple[Demand, ...] = ()
 
+    @property
+    def demands(self) -> tuple[Demand, ...]:
+        """All that is demanded: ``gates``, and what a section adds to them."""
+        return self.gates
+
 
 def judge(demands: Iterable[Demand], measured: Sequence[metrics.Metric]) -> gates.Decision:
     """The verdict on a report's metrics; without a demand nothing is decided."""

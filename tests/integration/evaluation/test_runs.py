@@ -259,7 +259,7 @@ def test_the_command_line_from_a_run_to_its_history(
     names = [Path(path).name for path in json.loads(capsys.readouterr().out)]
     assert names == ["index.html", "report.html", "offline.html"]
     assert cli.main(["evaluate", "--list"]) == 0
-    assert "offline (0 gates)" in capsys.readouterr().out
+    assert "offline (0 demands)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
