@@ -93,4 +93,4 @@ def test_a_canary_is_looked_at_alone(cluster: Cluster, service: Service) -> None
     run = drift(service, revision="stable")
     metrics = found(run)
     assert metrics["accuracy on the reference"]["value"] > 0.9
-    assert 100 < metrics["adjusted p-value of outputs"]["n"] < 200
+    assert metrics["adjusted p-value of outputs"]["n"] == 300  # sent again until it answered
