@@ -11,10 +11,10 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from calumma import __version__, errors
+from calumma import __version__, command, errors
 from calumma.cluster import layout
 from calumma.evaluation import commands as evaluating
 from calumma.schedule import commands as scheduling
@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if ended.code and given[:1] == ["evaluate"]:  # where 2 is a verdict
             raise SystemExit(evaluating.ERROR) from None
         raise
-    command: Callable[[argparse.Namespace], int] = options.command
+    run: command.Run = options.command
     try:
-        code = command(options)
+        code = run(options)
         sys.stdout.flush()
         return code
     except errors.CalummaError as error:
@@ -66,20 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"The cluster lies in $CALUMMA_HOME, now {layout.Home.default().path}.",
     )
     parser.add_argument("--version", action="version", version=f"calumma {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-    def add(
-        name: str, command: Callable[[argparse.Namespace], int], text: str, longer: str = ""
-    ) -> argparse.ArgumentParser:
-        added = commands.add_parser(
-            name,
-            help=text,
-            description=longer or f"{text[0].upper()}{text[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        added.set_defaults(command=command)
-        return added
-
+    commands = command.Commands(parser)
+    add = commands.add
     _up_options(add("up", _up, "start the cluster in the background", _UP))
     add("down", _down, "end the cluster; its objects stay for the next start")
     add("status", _status, "show the cluster's programs, services and addresses")
@@ -97,21 +85,15 @@ def _parser() -> argparse.ArgumentParser:
     _project_option(train, "where inferenceservices/digits/config.pbtxt lies")
     boards = add("dashboards", _dashboards, "render the Grafana dashboards as JSON")
     boards.add_argument("--into", type=Path, default=Path("build/dashboards"), metavar="FOLDER")
-    evaluate = commands.add_parser(
+    evaluate = commands.group(
         "evaluate",
-        help="evaluate a service by a suite of notebooks; past runs, side by side and over time",
-        usage="calumma evaluate SUITE [options] | list | history | compare RUN RUN | open RUN",
-        description=evaluating.HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "evaluate a service by a suite of notebooks; past runs, side by side and over time",
+        evaluating.HELP,
+        "calumma evaluate SUITE [options] | list | history | compare RUN RUN | open RUN",
     )
     evaluating.add(evaluate)
-    schedules = commands.add_parser(
-        "schedule",
-        help="run evaluations by themselves, here and on a cluster",
-        description=scheduling.HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    scheduling.add(schedules)
+    text = "run evaluations by themselves, here and on a cluster"
+    scheduling.add(commands.group("schedule", text, scheduling.HELP))
     install = add("install", _install, "install a program that the cluster uses")
     install.add_argument("program", choices=["prometheus"])
     demo = add(

@@ -12,12 +12,12 @@ import os
 import signal
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calumma import errors
+from calumma import command, errors
 from calumma.cluster import layout
 
 if TYPE_CHECKING:
@@ -57,31 +57,22 @@ def words(arguments: Sequence[str]) -> list[str]:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Give the command ``evaluate`` its subcommands."""
-    commands = parser.add_subparsers(
-        title="commands", required=True, metavar="COMMAND", prog="calumma evaluate"
-    )
+    below = command.Commands(parser, _guarded)
 
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int], text: str
-    ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        added.set_defaults(command=lambda options: _guarded(run, options))
-        return added
-
-    _run_options(command(RUN, _run, "run a suite; the word `run` may be left out"))
-    listing = command("list", _list, "show the suites, their sections and what they demand")
+    _run_options(below.add(RUN, _run, "run a suite; the word `run` may be left out"))
+    listing = below.add("list", _list, "show the suites, their sections and what they demand")
     listing.add_argument("--suites", type=Path, default=SUITES, metavar="FOLDER")
     listing.add_argument("--json", action="store_true", help="for programs")
-    history = command("history", _history, "show past runs, the latest last")
+    history = below.add("history", _history, "show past runs, the latest last")
     history.add_argument("suite", nargs="?", metavar="SUITE", help="by default all suites")
     history.add_argument("-n", "--number", type=int, default=20, help="how many (default 20)")
     history.add_argument("--metric", action="append", default=[], metavar="NAME", help=_METRIC)
     history.add_argument("--plot", type=Path, metavar="FILE.png", help="metrics over time, drawn")
-    compare = command("compare", _compare, "show two runs side by side")
+    compare = below.add("compare", _compare, "show two runs side by side")
     compare.add_argument("first", metavar="RUN", help="the one to compare with")
     compare.add_argument("second", metavar="RUN", help="the one whose change is of interest")
     compare.add_argument("--plot", type=Path, metavar="FILE.png", help="both, drawn")
-    opening = command("open", _open, "say where a run's pages are, and open them in a browser")
+    opening = below.add("open", _open, "say where a run's pages are, and open them in a browser")
     opening.add_argument("run", metavar="RUN", nargs="?", default="latest")
     for each in (history, compare, opening):
         _into(each)
@@ -133,12 +124,17 @@ def _into(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _guarded(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    try:
-        return run(options)
-    except errors.CalummaError as error:
-        sys.stderr.write(f"calumma: {error}\n")
-        return ERROR
+def _guarded(run: command.Run) -> command.Run:
+    """The same, with an exit status of its own for errors."""
+
+    def guarded(options: argparse.Namespace) -> int:
+        try:
+            return run(options)
+        except errors.CalummaError as error:
+            sys.stderr.write(f"calumma: {error}\n")
+            return ERROR
+
+    return guarded
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -6,11 +6,10 @@ import argparse
 import asyncio
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calumma import errors
+from calumma import command, errors
 from calumma.cluster import layout
 
 if TYPE_CHECKING:
@@ -72,31 +71,18 @@ example:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Give the command ``schedule`` its subcommands."""
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int], text: str, longer: str = ""
-    ) -> argparse.ArgumentParser:
-        added = commands.add_parser(
-            name,
-            help=text,
-            description=longer or f"{text[0].upper()}{text[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        added.set_defaults(command=run)
-        return added
-
+    add_one = command.Commands(parser).add
     for name, run, text, longer in (
         ("apply", _apply, "run a schedule on this machine, or change it", APPLY),
         ("render", _render, "write a schedule as a CronJob, for kubectl", RENDER),
     ):
-        added = command(name, run, text, longer)
+        added = add_one(name, run, text, longer)
         added.add_argument("file", type=Path)
         added.add_argument(
             "--project", type=Path, default=Path.cwd(), metavar="FOLDER",
             help="where the suite and the notebooks lie (default: here)",
         )  # fmt: skip
-    command("list", _list, "show all schedules, their last run and their next one")
+    add_one("list", _list, "show all schedules, their last run and their next one")
     for name, run, text in (
         ("show", _show, "show a schedule and its last runs"),
         ("run", _run, "run a schedule once more, now"),
@@ -104,7 +90,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         ("resume", _resume, "let a paused schedule come due again"),
         ("delete", _delete, "forget a schedule; a run that is under way is ended"),
     ):
-        command(name, run, text).add_argument("name")
+        add_one(name, run, text).add_argument("name")
 
 
 def _apply(options: argparse.Namespace) -> int:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +27,7 @@ from calumma.evaluation import drift, section
 from calumma.models import digits
 from calumma.scoring import cases
 from calumma.scoring.gates import Verdict
+from support import pods
 
 SECTION = drift.Drift()
 
@@ -126,10 +125,9 @@ def test_false_alarms_between_halves_of_the_reference_are_as_promised(
 
 
 def test_photographs_are_no_digits(classifier: LogisticRegression) -> None:
-    folder = Path(os.environ.get("FOOD11", "/work/shared/food11"))
-    photos = sorted(folder.glob("cake_looks_like/*.jpg"))
+    photos = sorted(pods.FOOD11.glob("cake_looks_like/*.jpg"))
     if not photos:
-        pytest.skip(f"the Food-11 images are not in {folder}; FOOD11 names their folder")
+        pytest.skip(f"no Food-11 files at {pods.FOOD11}")
     found = [cases.Case(path.name, path.read_bytes(), None) for path in photos]
     reference, _ = SECTION.populations("digits", "default")
     known = features.measure(reference).embedding
