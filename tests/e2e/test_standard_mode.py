@@ -296,7 +296,7 @@ def test_a_transformer_and_its_predictor_are_updated_under_load(served: Cluster)
         ended = live.count
         apply(served, promotion(standard("v2", transformer=True)))
         served.until("one left", lambda: not served.kubectl("get", "deploy", STABLE).output)
-    assert live.summary.failures == {}
+    assert live.summary.failures == {}, live.summary.sentence
     transformers = {
         outcome.reply.revisions.transformer for outcome in live.outcomes if outcome.reply
     }

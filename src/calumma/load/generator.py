@@ -167,9 +167,11 @@ class _Load:
 
     async def _request(self, number: int, case: cases.Case, intended: float, due: float) -> None:
         """Send one case when it is its turn."""
+        waits = self._turns.locked()
         async with self._turns:
             sent = self._clock()
-            reply = None if self.stop.is_set() else await self._ask(case)
+            # What was begun and has its turn is sent, even if the stop comes in this very moment.
+            reply = None if waits and self.stop.is_set() else await self._ask(case)
         outcome = Outcome(case, intended, due, sent, self._clock(), reply)
         self.outcomes[number] = outcome
         if self._progress is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -100,6 +101,21 @@ async def test_an_endless_load_stops_when_it_is_told_to(
     assert 10 <= waiting <= 30
     assert found.answers == len(service.received) == len(outcomes) - waiting
     assert "not sent" in found.sentence
+
+
+async def test_what_begins_in_the_moment_of_the_stop_is_sent(
+    client: inference.Client, service: Service, population: list[cases.Case]
+) -> None:
+    stop = asyncio.Event()
+
+    def times() -> Iterator[float]:
+        yield 0.0
+        stop.set()
+        yield 0.0
+
+    outcomes = await generator.send(client, times(), population, stop=stop)
+    assert len(outcomes) == len(service.received) == 2
+    assert summary.summarise(outcomes).failures == {}
 
 
 async def test_cancelling_ends_the_requests_under_way(
