@@ -17,6 +17,7 @@ clock that goes back by a little changes nothing; by more than an hour, it was w
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple, TypeVar
 
@@ -142,10 +143,10 @@ def _begin(
     actions: list[Action],
 ) -> State:
     """Begin what is due, and what a person asked for."""
-    if request is not None and _free(schedule, state):
-        name = f"{identity(request)}-manual"
-        if all(run.id != name for run in state.runs):
-            state = _start(schedule, state, Run(id=name, due=request, started=now), actions)
+    begun = any(run.due == request for run in state.runs)
+    if request is not None and not begun and _free(schedule, state):
+        name = _unused(f"{identity(request)}-manual", state)
+        state = _start(schedule, state, Run(id=name, due=request, started=now), actions)
     if schedule.suspend:
         return state
     due = times.latest(state.considered, now)
@@ -160,6 +161,13 @@ def _begin(
     if late:
         return state
     return _start(schedule, state, Run(id=identity(due), due=due, started=now), actions)
+
+
+def _unused(name: str, state: State) -> str:
+    """This name, or with a number where an earlier run of the same second has it."""
+    names = {run.id for run in state.runs}
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain((name,), numbered) if each not in names)
 
 
 def _free(schedule: Schedule, state: State) -> bool:

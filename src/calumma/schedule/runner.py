@@ -53,7 +53,7 @@ class Runner:
         for action in found.actions:
             self._do(action)
         if request is not None and any(run.due == request for run in self.state.runs):
-            self._store.answered(self.name)
+            self._store.answered(self.name, request)
 
     async def close(self, *, deleted: bool = False) -> None:
         """End what is under way, and record that unless the schedule was deleted."""

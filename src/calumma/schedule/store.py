@@ -124,9 +124,10 @@ class Store:
         except (FileNotFoundError, ValueError):
             return None
 
-    def answered(self, name: str) -> None:
-        """The run that was asked for has begun."""
-        self._path(name, "request").unlink(missing_ok=True)
+    def answered(self, name: str, request: float) -> None:
+        """The run that was asked for then has begun; a later request stays."""
+        if self.request(name) == request:
+            self._path(name, "request").unlink(missing_ok=True)
 
     def log(self, name: str, run_id: str) -> Path:
         """The output of a run."""

@@ -286,6 +286,14 @@ def test_a_run_that_a_person_asks_for() -> None:
     assert both.look("01:00", at("00:59")) == ["start 0059", "stop 0059 replaced", "start 0100"]
 
 
+def test_runs_asked_for_within_one_second_have_names_of_their_own() -> None:
+    history = History(concurrencyPolicy="Allow")
+    for later in (0.0, 0.2, 0.4):
+        history.look("00:41", at("00:40") + later)
+    names = [run.id for run in history.state.runs]
+    assert [each.partition("-")[2] for each in names] == ["manual", "manual-2", "manual-3"]
+
+
 def test_people_are_told_once_of_a_failure_and_once_of_recovery() -> None:
     history = History(alerts={"afterFailures": 2, "webhook": {"environment": "URL"}})
 
