@@ -1,0 +1,188 @@
+"""What is known of a rollout: as it lies in the ConfigMap, enough to go on after any crash.
+
+The ConfigMap ``rollout-<service>`` is beside the InferenceService and goes with it. Its data:
+
+- ``state.json``: a :class:`State`; ``status``: the same for people, as ``calumma rollout status``
+  prints it.
+- ``request``: a verb that a person wishes (``pause``, ``resume``, ``promote``, ``abort``,
+  ``undo``); the driver takes it away and says in ``answer`` what became of it.
+- ``routing.json``: mirror and assignment, for the gateway of the one-machine cluster.
+- ``history.json``: rollouts that have ended, the last one first.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import pydantic
+
+from calumma.evaluation import document
+from calumma.rollout.policy import Policy
+
+Verb = Literal["pause", "resume", "promote", "abort", "undo"]
+
+
+class Phase(StrEnum):
+    """Where a rollout is."""
+
+    PENDING = "Pending"
+    """The canary has no traffic and is not ready."""
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"
+    """Nothing is changed until a person says so; ``why`` says what happened."""
+    PROMOTING = "Promoting"
+    ROLLING_BACK = "RollingBack"
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    UNDONE = "Undone"
+    """It was promoted, and the former revision has the traffic again."""
+    SUPERSEDED = "Superseded"
+    """Somebody changed the InferenceService so that there is nothing left to decide."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen by itself any more."""
+        return self in (Phase.PROMOTED, Phase.ROLLED_BACK, Phase.UNDONE, Phase.SUPERSEDED)
+
+
+class Window(document.Part):
+    """The counts between two looks: observations of the canary, the bad ones, and stable's."""
+
+    step: int
+    n: int
+    events: int
+    other_n: int
+    other_events: int
+
+
+class Moments(document.Part):
+    """Numbers of both arms between two looks: how many, their sum, the sum of their squares."""
+
+    step: int
+    n: int
+    total: float
+    squares: float
+    other_n: int
+    other_total: float
+    other_squares: float
+
+
+class Tally(document.Part):
+    """All that was counted of one metric; what a kind of metric does not use is empty.
+
+    ``pairs`` are those with a known label: both right, only the canary, only stable, neither.
+    ``agreed`` are pairs with the same answer and all pairs. ``times`` and ``other_times`` count
+    latencies of pairs by milliseconds, rounded to two significant digits.
+    """
+
+    windows: tuple[Window, ...] = ()
+    moments: tuple[Moments, ...] = ()
+    pairs: tuple[int, int, int, int] = (0, 0, 0, 0)
+    pair_looks: tuple[tuple[int, int, int, int], ...] = ()
+    """The pairs' counts at each look so far, for planned looks."""
+    agreed: tuple[int, int] = (0, 0)
+    times: dict[str, int] = pydantic.Field(default_factory=dict)
+    other_times: dict[str, int] = pydantic.Field(default_factory=dict)
+
+
+class Verdict(StrEnum):
+    """What the counts say of a metric."""
+
+    WORSE = "worse"
+    """The canary is worse: shown."""
+    FINE = "not worse"
+    """It is not worse by more than the margin: shown."""
+    UNCLEAR = "unclear"
+
+
+class Reading(document.Part):
+    """What is known of a metric at one look.
+
+    ``estimate`` is the canary's value minus stable's in the metric's ``unit`` (for an agreement,
+    the share), positive where the canary is worse; ``low`` and ``high`` bound it at all looks at
+    once, each with the error ``alpha``. ``n`` and ``other_n`` are the observations.
+    """
+
+    name: str
+    verdict: Verdict
+    estimate: float | None
+    low: float
+    high: float
+    margin: float
+    alpha: float
+    n: int
+    other_n: int
+    value: float | None = None
+    """The canary's own value."""
+    other_value: float | None = None
+    unit: str = ""
+    sentence: str = ""
+
+
+class Note(document.Part):
+    """Something that happened, for the status, the Event and the history."""
+
+    time: float
+    reason: str
+    """A word, as Events have it: ``StepStarted``, ``Promoted``, ``RolledBack``, ..."""
+    text: str
+    warning: bool = False
+    evidence: str | None = None
+    """Where the report of that moment lies."""
+
+
+class Intent(document.Part):
+    """A change that is about to be written into the InferenceService."""
+
+    what: Literal["weight", "promote", "rollback", "undo"]
+    weight: int
+    generation: int
+    """The generation that is to be changed."""
+
+
+class State(document.Part):
+    """Everything that has to be known."""
+
+    id: str
+    """``digits-20261121T210000Z``."""
+    policy: Policy
+    phase: Phase = Phase.PENDING
+    why: str = ""
+    began: float
+    """Unix time."""
+    ended: float | None = None
+    stable: str
+    """The revision or Deployment that has the traffic when it begins."""
+    canary: str | None = None
+    """The one that is rolled out, once it is known."""
+    to: str | None = None
+    """The storageUri that is rolled out, where the rollout set it."""
+    template: str = ""
+    """A digest of what makes a revision, by which somebody's change is noticed."""
+    generation: int = 0
+    """The last one of ours."""
+    weight: int = 0
+    """The share that we set last."""
+    intent: Intent | None = None
+    step: int = 0
+    stepped: float | None = None
+    """When the step's share came into effect."""
+    first_step: float | None = None
+    looked: float | None = None
+    """Up to when everything is counted."""
+    busy: float | None = None
+    """When the canary last had a request."""
+    requests: int = 0
+    """Of the canary in this step."""
+    sent: int = 0
+    """Pairs that were taken from the data so far: none is sent twice."""
+    tallies: dict[str, Tally] = pydantic.Field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
+    agreed: tuple[str, ...] = ()
+    """Gates of this step that have agreed."""
+    notes: tuple[Note, ...] = ()
+    troubles: dict[str, str] = pydantic.Field(default_factory=dict)
+    """What keeps us from knowing, by where."""
+    previous: dict[str, object] = pydantic.Field(default_factory=dict)
+    """In Standard mode, the stable predictor before the promotion: what an undo restores."""
