@@ -10,12 +10,15 @@ growing canary, and stopping when the answer pleases, makes a 95% interval miss 
 one time in twenty. What may be looked at whenever one likes, or as often as was planned, is said to
 be so:
 
-- :mod:`~calumma.statistics.mixtures`: evidence that stays valid, and bounds from it;
-  :mod:`~calumma.statistics.boundaries` has bounds in closed form.
-- :mod:`~calumma.statistics.windows`: two arms, such as a canary and the stable revision.
-- :mod:`~calumma.statistics.proportions`, :mod:`~calumma.statistics.quantiles`, and
-  :func:`pairs.sequential <calumma.statistics.pairs.sequential>`: one proportion, latencies, pairs.
-- :mod:`~calumma.statistics.groups`: tests with a planned number of looks.
+- :mod:`~calumma.statistics.designs`: two arms followed look by look, planned up to a number of
+  observations and valid beyond it. Arms such as a canary and the stable revision are
+  :mod:`~calumma.statistics.windows` of events, :mod:`~calumma.statistics.means` of costs, or
+  :func:`pairs.follow <calumma.statistics.pairs.follow>`, with :mod:`~calumma.statistics.arms`.
+- :mod:`~calumma.statistics.proportions`, :mod:`~calumma.statistics.quantiles`,
+  :mod:`~calumma.statistics.splits`: one proportion, latencies, the division of requests.
+- :mod:`~calumma.statistics.mixtures`: the evidence behind them, and bounds from it;
+  :mod:`~calumma.statistics.boundaries` has bounds in closed form;
+  :mod:`~calumma.statistics.groups`: tests with a planned number of looks.
 
 For one look:
 

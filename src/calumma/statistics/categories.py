@@ -19,11 +19,6 @@ from calumma.statistics.intervals import Interval, newcombe
 Counts = Mapping[str, int]
 
 
-def chi_square(ours: Counts, theirs: Counts) -> float:
-    """Pearson's statistic of the two rows; 0 where a row or all categories but one are empty."""
-    return float(_statistic(_table(ours, theirs)))
-
-
 def permutation(ours: Counts, theirs: Counts, *, seed: int, permutations: int = 4000) -> float:
     """The p-value of "both come from one mix": the chi-square among random tables.
 

@@ -51,27 +51,41 @@ def obrien_fleming(looks: int, alpha: float = 0.05, *, one_sided: bool = False) 
     return [constant * each for each in shape]
 
 
+def spending(time: float, alpha: float) -> float:
+    """How much of ``alpha`` is spent at a share of the plan, in O'Brien and Fleming's manner.
+
+    Equation 5 of Lan and DeMets; all of it from a time of 1 on.
+    """
+    outer = stats.norm.isf(alpha / 2)
+    return 2 * float(stats.norm.sf(outer / math.sqrt(min(time, 1.0))))
+
+
 def spent(
     information: Sequence[float], alpha: float = 0.05, *, one_sided: bool = False
 ) -> list[float]:
-    """Critical values at looks that come when they come, in O'Brien and Fleming's manner.
+    """Critical values at looks that come when they come, by :func:`spending`.
 
-    ``information`` is the share of the planned total at each look, increasing and at most 1, as far
-    as it is known: later looks do not change earlier values (Lan and DeMets' spending function).
+    ``information`` is the share of the planned total at each look, increasing, as far as it is
+    known: later looks do not change earlier values. The last look may come beyond the plan.
     """
-    if any(not 0 < t <= 1 for t in information) or list(information) != sorted(set(information)):
+    if (
+        list(information) != sorted(set(information))
+        or min(information, default=1) <= 0
+        or any(time >= 1 for time in information[:-1])
+    ):
         raise errors.EvaluationError(
             f"looks at {list(information)} of the planned data were given; "
-            "they must increase, from above 0 to at most 1"
+            "they must increase, from above 0, and only the last one may be at 1 or more"
         )
-    outer = stats.norm.isf(alpha / 2)
-    total = [2 * float(stats.norm.sf(outer / math.sqrt(t))) for t in information]
     walk = _Walk(one_sided=one_sided)
-    found = []
-    for t, now, before in zip(information, total, [0.0, *total], strict=False):
-        critical = walk.critical(max(now - before, 1e-16), t)
-        walk.look(critical, t)
+    found: list[float] = []
+    before = 0.0
+    for time in information:
+        now = spending(time, alpha)
+        critical = walk.critical(max(now - before, 1e-16), time)
+        walk.look(critical, time)
         found.append(critical)
+        before = now
     return found
 
 

@@ -39,7 +39,11 @@ def score(p: float, n: float, confidence: float = 0.95) -> Interval:
 
     ``n`` need not be whole: of a sample that is not simple it is the effective number.
     """
-    z = _z(confidence)
+    return deviations(p, n, _z(confidence))
+
+
+def deviations(p: float, n: float, z: float) -> Interval:
+    """Wilson's interval as :func:`score`, where ``z`` standard deviations are allowed."""
     centre = p + z * z / (2 * n)
     spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n

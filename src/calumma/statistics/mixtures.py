@@ -115,8 +115,8 @@ def _gamma_prior(
 class GammaExponential:
     """For sums whose single observations may be large: sub-exponential with scale ``c``.
 
-    It bounds sums of observations that are at most ``c / 2`` above their prediction, with ``v`` the
-    sum of squared errors of predictions made before each: no variance need be known (theorem 4).
+    It bounds sums of observations that are at most ``c`` below their prediction, with ``v`` the sum
+    of squared errors of predictions made before each: no variance need be known (theorem 4).
     """
 
     v_opt: float

@@ -8,10 +8,17 @@ and the other wrong, say which is better.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from functools import cache, partial
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
 from calumma import errors
-from calumma.statistics import exact, mixtures
+from calumma.statistics import designs, exact, intervals, mixtures
+from calumma.statistics.designs import Chance, Design, Finding, Look
 from calumma.statistics.intervals import Interval, wilson
 
 
@@ -48,18 +55,24 @@ def mcnemar(found: Table) -> float:
     return exact.binomial(found.only_first, found.discordant, 0.5)
 
 
-def sequential(found: Table, *, n_opt: float = 100.0, alpha: float = 0.05) -> float:
-    """The two-sided p-value that holds however often one looks.
+def sequential_loss(found: Table, *, n_opt: float = 100.0, alpha: float = 0.05) -> float:
+    """The p-value at any time against "the first is right at least as often as the second".
 
     It is made for ``n_opt`` discordant pairs. Source: S. R. Howard and others, Annals of Statistics
-    49 (2021), proposition 7.
+    49 (2021), proposition 8.
     """
-    return _p_value(found.only_first, found.discordant, n_opt, alpha, one_sided=False)
+    mixture = mixtures.BetaBinomial(n_opt / 4, 0.5, 0.5, alpha)
+    n = found.discordant
+    return min(1.0, math.exp(-mixture.log_evidence(found.only_second - n / 2, n / 4)))
 
 
-def sequential_loss(found: Table, *, n_opt: float = 100.0, alpha: float = 0.05) -> float:
-    """The p-value at any time against "the first is right at least as often as the second"."""
-    return _p_value(found.only_second, found.discordant, n_opt, alpha, one_sided=True)
+def follow(looks: Iterable[Table], design: Design) -> list[Finding]:
+    """How much more often the first is wrong, as a share of all pairs, at each of the looks.
+
+    ``looks`` are the pairs that came between two looks; the design's observations are pairs. Within
+    the plan, McNemar's exact test is carried out look by look.
+    """
+    return designs.follow(_looks(looks, design), design)
 
 
 def newcombe(found: Table, confidence: float = 0.95) -> Interval:
@@ -68,8 +81,7 @@ def newcombe(found: Table, confidence: float = 0.95) -> Interval:
     Without pairs it is [-1, 1]. Source: method 10 (hybrid score, the correlation corrected for
     continuity) in R. G. Newcombe, Statistics in Medicine 17 (1998) 2635-2650.
     """
-    if min(found) < 0:
-        raise errors.EvaluationError(f"{found} was given; counts of pairs are 0 or more")
+    _check(found)
     if found.n == 0:
         return Interval(-1.0, 1.0)
     n = found.n
@@ -84,9 +96,54 @@ def newcombe(found: Table, confidence: float = 0.95) -> Interval:
     return Interval(low, high)
 
 
-def _p_value(wins: int, n: int, n_opt: float, alpha: float, *, one_sided: bool) -> float:
-    mixture = mixtures.BetaBinomial(n_opt / 4, 0.5, 0.5, alpha, one_sided)
-    return min(1.0, math.exp(-mixture.log_evidence(wins - n / 2, n / 4)))
+def _looks(looks: Iterable[Table], design: Design) -> Iterator[Look]:
+    found = Table(0, 0, 0, 0)
+    for each in looks:
+        _check(each)
+        if not each.n:
+            continue
+        found = Table(*(a + b for a, b in zip(found, each, strict=True)))
+        within = partial(_within, found)
+        p_value = sequential_loss(found, n_opt=design.n_opt / 10, alpha=design.late)
+        yield Look(
+            each.n,
+            (found.only_second + found.neither) / found.n,
+            (found.only_first + found.neither) / found.n,
+            within,
+            within(design.critical(found.n)),
+            p_value <= design.late,
+            Chance(each.only_second, 0, _fair(each.discordant)),
+        )
+
+
+def _within(found: Table, z: float) -> Interval:
+    """The second's share of pairs that it alone got right, minus the first's: their shares exclude
+    each other, so their correlation is known. Source: Zou and Donner (2008), section 3.
+    """
+    lost, won = found.only_second / found.n, found.only_first / found.n
+    lost_within = intervals.deviations(lost, found.n, z)
+    won_within = intervals.deviations(won, found.n, z)
+    room = (1 - lost) * (1 - won)
+    correlation = -math.sqrt(lost * won / room) if room else 0.0
+
+    def spread(one: float, other: float) -> float:
+        return math.sqrt(one**2 + other**2 - 2 * correlation * one * other)
+
+    low = lost - won - spread(lost - lost_within.low, won_within.high - won)
+    high = lost - won + spread(lost_within.high - lost, won - won_within.low)
+    return Interval(max(-1.0, low), min(1.0, high))
+
+
+@cache
+def _fair(n: int) -> NDArray[np.float64]:
+    """How probable each number of heads is among ``n`` tosses."""
+    found: NDArray[np.float64] = stats.binom.pmf(np.arange(n + 1), n, 0.5)
+    return found
+
+
+def _check(found: Table) -> None:
+    if min(found) < 0:
+        raise errors.EvaluationError(f"{found} was given; counts of pairs are 0 or more")
 
 
 def _correlation(found: Table) -> float:

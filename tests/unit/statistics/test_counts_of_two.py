@@ -94,6 +94,5 @@ def test_a_class_that_only_one_answers_is_a_difference() -> None:
     assert 0.35 < low < 0.5 < high < 0.65
     assert categories.permutation(ours, theirs, seed=0) < 0.001
     assert categories.permutation({"a": 3}, {"a": 9}, seed=0) == 1
-    assert categories.chi_square(ours, theirs) == pytest.approx(66.6667, abs=1e-3)
     with pytest.raises(errors.EvaluationError, match="no answers"):
         categories.distance({}, theirs)
