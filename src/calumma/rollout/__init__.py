@@ -9,6 +9,7 @@ that any process can go on where another one was killed.
 - :mod:`~calumma.rollout.policy`: the document.
 - :mod:`~calumma.rollout.state`: what is known of a rollout, as it lies in the ConfigMap.
 - :mod:`~calumma.rollout.judgement`: what the counts say of each metric, at any time. Pure.
+- :mod:`~calumma.rollout.wording`: the same as sentences. Pure.
 - :mod:`~calumma.rollout.service`: an InferenceService as a rollout sees it, and the patches. Pure.
 - :mod:`~calumma.rollout.decision`: what to do now, with the clock passed in. Pure.
 - :mod:`~calumma.rollout.cluster`: the Kubernetes API: services, ConfigMaps, events.

@@ -80,7 +80,7 @@ class Tally(document.Part):
     moments: tuple[Moments, ...] = ()
     pairs: tuple[int, int, int, int] = (0, 0, 0, 0)
     pair_looks: tuple[tuple[int, int, int, int], ...] = ()
-    """The pairs' counts at each look so far, for planned looks."""
+    """The pairs that came with each look, in order; their sum is ``pairs``."""
     agreed: tuple[int, int] = (0, 0)
     times: dict[str, int] = pydantic.Field(default_factory=dict)
     other_times: dict[str, int] = pydantic.Field(default_factory=dict)
