@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--seed", type=int, default=0, help="the same seed gives the same models")
     _project_option(train, "where inferenceservices/digits/config.pbtxt lies")
-    boards = add("dashboards", _dashboards, "render the Grafana dashboards as JSON")
+    boards = add("dashboards", _dashboards, "render the dashboards for Grafana, and their rules")
     boards.add_argument("--into", type=Path, default=Path("build/dashboards"), metavar="FOLDER")
     evaluate = commands.group(
         "evaluate",
@@ -217,10 +217,11 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _dashboards(options: argparse.Namespace) -> int:
-    from calumma.monitoring import dashboards
+    from calumma.monitoring import dashboards, vocabulary
 
     for path in dashboards.write(Path("dashboards"), options.into):
         print(path)
+    print(vocabulary.write(options.into))
     return 0
 
 

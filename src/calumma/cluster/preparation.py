@@ -28,6 +28,7 @@ from calumma.cluster.node.record import Wanted
 from calumma.cluster.programs import container, envoy, images, prometheus, triton
 from calumma.cluster.programs import program as programs
 from calumma.monitoring import prometheus as monitoring
+from calumma.monitoring import vocabulary
 
 Tell = Callable[[str], None]
 
@@ -109,6 +110,7 @@ def prepare(home: layout.Home, settings: settings_room.Settings) -> None:
         rules=settings.rules,
     )
     (home.prometheus / prometheus.CONFIGURATION).write_text(yaml.safe_dump(configuration))
+    (home.prometheus / prometheus.VOCABULARY).write_text(vocabulary.rules())
     (home.prometheus / prometheus.TARGETS).write_text("[]")
     wanted = [each.to_json() for each in own_programs(home, settings)]
     home.programs.write_text(json.dumps(wanted))

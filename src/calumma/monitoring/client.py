@@ -7,8 +7,9 @@ ratio of nothing, is left out as if there were no series: it means the same.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import prometheus_api_client
 import requests
@@ -18,6 +19,13 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from calumma import errors
 
 Points = list[tuple[float, float]]
+
+
+class Samples(NamedTuple):
+    """The raw samples of one series, the oldest first."""
+
+    labels: Mapping[str, str]
+    points: Points
 
 
 class Client:
@@ -51,6 +59,24 @@ class Client:
         values = {row["metric"].get(label, ""): float(row["value"][1]) for row in rows}
         return {name: value for name, value in values.items() if not math.isnan(value)}
 
+    def samples(self, selector: str, end: float, seconds: float) -> list[Samples]:
+        """The raw samples of each series of a ``selector`` in the ``seconds`` up to a Unix time.
+
+        Whatever Prometheus scraped or recorded, at its own times and nothing between; where a
+        series ended there is none. Raises as :meth:`values` does.
+        """
+        # Prometheus may read a time as one a millisecond earlier.
+        found = self._samples(f"{selector}[{math.ceil(1000 * seconds)}ms]", end + 0.001)
+        cut = [(labels, [point for point in points if point[0] <= end]) for labels, points in found]
+        return [Samples(labels, points) for labels, points in cut if points]
+
+    def latest(self, selector: str, at: float, seconds: float) -> list[Samples]:
+        """The last sample of each series in the ``seconds`` up to a Unix time, as if of then.
+
+        Raises as :meth:`values` does.
+        """
+        return self._samples(f"last_over_time({selector}[{math.ceil(1000 * seconds)}ms])", at)
+
     def series(
         self, query: str, start: float, end: float, step: float, label: str = "revision"
     ) -> dict[str, Points]:
@@ -78,6 +104,17 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
+
+    def _samples(self, query: str, at: float) -> list[Samples]:
+        found = []
+        for row in self._ask("custom_query", query, params={"time": at}):
+            labels = {name: each for name, each in row["metric"].items() if name != "__name__"}
+            values = row["values"] if "values" in row else [row["value"]]
+            points = [(float(time), float(value)) for time, value in values]
+            kept = [point for point in points if not math.isnan(point[1])]
+            if kept:
+                found.append(Samples(labels, kept))
+        return found
 
     def _ask(self, method: str, query: str, **arguments: Any) -> list[dict[str, Any]]:
         try:

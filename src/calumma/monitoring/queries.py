@@ -7,14 +7,17 @@ the window is counted from zero: PromQL's ``increase`` alone would miss the very
 whose series appears with them. A ratio has no value where its denominator saw nothing; an error
 ratio is zero where there were requests and no series of errors.
 
-Series and labels: Envoy's ``envoy_cluster_*`` (requests to the revisions of each component, from
-the caller's side), Triton's ``nv_*``, the transformers' and the node's ``calumma_*``, and
-Prometheus' own ``up``, all with ``namespace``, ``service``, ``component`` and ``revision``.
+Series and labels: requests and their latency by the vocabulary's ``calumma:*``
+(:mod:`calumma.monitoring.vocabulary`), whoever counted them, Triton's ``nv_*``, the transformers'
+and the node's ``calumma_*``, and Prometheus' own ``up``, all with ``namespace``, ``service``,
+``component`` and ``revision``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from calumma.monitoring import vocabulary
 
 REVISION = ("revision",)
 COMPONENT = ("component", "revision")
@@ -40,20 +43,23 @@ def at_the_door(query: Callable[[str], str], where: str) -> str:
 
 
 def requests(where: str, window: str, by: tuple[str, ...] = REVISION) -> str:
-    """Requests in the window, about: the edges are extrapolated from the scrapes inside."""
-    return f"sum by ({_list(by)}) ({_grown(f'envoy_cluster_upstream_rq_total{{{where}}}', window)})"
+    """Requests in the window, about: the edges are extrapolated from the samples inside.
+
+    :mod:`calumma.monitoring.counting` counts exactly.
+    """
+    return f"sum by ({_list(by)}) ({_grown(f'{vocabulary.REQUESTS}{{{where}}}', window)})"
 
 
 def errors(where: str, window: str, by: tuple[str, ...] = REVISION) -> str:
     """Requests in the window answered with 5xx, zero where there were requests and none failed."""
-    failed = f'envoy_cluster_upstream_rq_xx{{{where},envoy_response_code_class="5"}}'
+    failed = f'{vocabulary.REQUESTS}{{{where},response_code_class="{vocabulary.FAILED}"}}'
     found = f"sum by ({_list(by)}) ({_grown(failed, window)})"
     return f"({found} or 0 * {requests(where, window, by)})"
 
 
 def request_rate(where: str, window: str, by: tuple[str, ...] = REVISION) -> str:
     """Requests a second."""
-    return f"sum by ({_list(by)}) (rate(envoy_cluster_upstream_rq_total{{{where}}}[{window}]))"
+    return f"sum by ({_list(by)}) (rate({vocabulary.REQUESTS}{{{where}}}[{window}]))"
 
 
 def error_ratio(where: str, window: str, by: tuple[str, ...] = REVISION) -> str:
@@ -67,14 +73,14 @@ def availability(where: str, window: str, by: tuple[str, ...] = SERVICE) -> str:
 
 
 def latency(where: str, window: str, quantile: float, by: tuple[str, ...] = REVISION) -> str:
-    """A quantile of the time to the whole answer in milliseconds, within Envoy's buckets."""
-    buckets = _grown(f"envoy_cluster_upstream_rq_time_bucket{{{where}}}", window)
+    """A quantile of the time to the whole answer in milliseconds, within the counter's buckets."""
+    buckets = _grown(f"{vocabulary.LATENCY}{{{where}}}", window)
     return f"histogram_quantile({quantile}, sum by ({_list((*by, 'le'))}) ({buckets}))"
 
 
 def latency_buckets(where: str, window: str) -> str:
     """Requests in the window by the upper bound ``le``, in milliseconds, of their time."""
-    buckets = _grown(f"envoy_cluster_upstream_rq_time_bucket{{{where}}}", window)
+    buckets = _grown(f"{vocabulary.LATENCY}{{{where}}}", window)
     return f"sum by (le) ({buckets})"
 
 
@@ -95,7 +101,7 @@ def declared_share(where: str, by: tuple[str, ...] = COMPONENT) -> str:
 
 
 def active(where: str, by: tuple[str, ...] = COMPONENT) -> str:
-    """Requests under way at this moment."""
+    """Requests under way at this moment, by the one-machine cluster's gateway."""
     return f"sum by ({_list(by)}) (envoy_cluster_upstream_rq_active{{{where}}})"
 
 

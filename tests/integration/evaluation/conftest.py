@@ -18,8 +18,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,13 +31,11 @@ import numpy as np
 import prometheus_client
 import pytest
 import urllib3
-import yaml
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from calumma import errors
 from calumma.models import digits
-from calumma.monitoring import prometheus
+from support import prometheus
 
 STABLE, CANARY = "digits-predictor-00001", "digits-predictor-00002"
 
@@ -205,31 +201,12 @@ def watching(metrics: Metrics, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
     One for all tests: it takes five seconds to begin.
     """
-    try:
-        program = prometheus.find()
-    except errors.ProgramMissing as error:
-        pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("prometheus")
-    with serving(metrics) as server:
-        targets = [{"targets": [f"127.0.0.1:{server.server_port}"]}]
-        configuration = {
-            "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms"},
-            "scrape_configs": [{"job_name": "envoy", "static_configs": targets}],
-        }
-        (folder / "config.yml").write_text(yaml.safe_dump(configuration))
-        address = f"127.0.0.1:{free_port()}"
-        arguments = [
-            f"--config.file={folder / 'config.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address={address}",
-            "--log.level=error",
-        ]
-        with subprocess.Popen([program, *arguments]) as process:
-            try:
-                wait_until_scraped(process, f"http://{address}/api/v1/query?query=sum(up)==1")
-                yield f"http://{address}"
-            finally:
-                process.terminate()
+    with (
+        serving(metrics) as server,
+        prometheus.running(folder, f"127.0.0.1:{server.server_port}") as address,
+    ):
+        yield address
 
 
 def free_port() -> int:
@@ -238,20 +215,6 @@ def free_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
         return port
-
-
-def wait_until_scraped(process: subprocess.Popen[bytes], query: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "Prometheus ended"
-        with (
-            contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-            urllib.request.urlopen(query, timeout=2) as response,
-        ):
-            if json.load(response)["data"]["result"]:
-                return
-        time.sleep(0.1)
-    raise AssertionError("Prometheus did not become ready")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from calumma.monitoring import queries
+from calumma.monitoring import queries, vocabulary
 
 from .conftest import Promtool
 
@@ -31,15 +31,19 @@ def answers(expression: str, **revisions: float) -> dict[str, Any]:
     return {"expr": expression, "eval_time": "10m", "exp_samples": samples}
 
 
-TOTAL, CLASS = "envoy_cluster_upstream_rq_total", "envoy_cluster_upstream_rq_xx"
-TIME = "envoy_cluster_upstream_rq_time_bucket"
+TIME = vocabulary.LATENCY
+
+
+def requests(values: str, revision: str = "r1", code: str = "2xx", **more: str) -> dict[str, str]:
+    return series(vocabulary.REQUESTS, values, revision, response_code_class=code, **more)
+
 
 # r1 gets 2 requests a second, r2 half of one, r3 was busy and is silent since five minutes.
 TRAFFIC = [
-    series(TOTAL, "0+20x60"),
-    series(TOTAL, "0+5x60", "r2"),
-    series(TOTAL, "0+50x29 1450x30", "r3"),
-    series(TOTAL, "0+1000x60", "t1", component="transformer"),
+    requests("0+20x60"),
+    requests("0+5x60", "r2"),
+    requests("0+50x29 1450x30", "r3"),
+    requests("0+1000x60", "t1", component="transformer"),
 ]
 
 
@@ -60,7 +64,7 @@ def test_rates_and_counts_are_by_revision_and_only_of_the_component(promtool: Pr
 def test_a_counter_that_restarts_from_zero_is_not_negative(promtool: Promtool) -> None:
     check(
         promtool,
-        [series(TOTAL, "0+20x29 20+20x30")],
+        [requests("0+20x29 20+20x30")],
         answers(queries.request_rate(WHERE, "10m"), r1=2),
     )
 
@@ -69,8 +73,8 @@ def test_errors_whose_series_appears_with_them_are_counted(promtool: Promtool) -
     """Thirty errors within one scrape, two minutes ago; r2 failed before the window began."""
     given = [
         *TRAFFIC,
-        series(CLASS, "_x48 30x12", envoy_response_code_class="5"),
-        series(CLASS, "7x60", "r2", envoy_response_code_class="5"),
+        requests("_x48 30x12", code="5xx"),
+        requests("7x60", "r2", code="5xx"),
     ]
     check(promtool, given, answers(queries.errors(WHERE, "5m"), r1=30, r2=0, r3=0))
 
@@ -78,10 +82,9 @@ def test_errors_whose_series_appears_with_them_are_counted(promtool: Promtool) -
 def test_errors_are_zero_with_traffic_and_no_value_without(promtool: Promtool) -> None:
     """r1 fails one in four, r2 never failed and has no series of errors, r3 is silent."""
     given = [
-        *TRAFFIC,
-        series(CLASS, "0+5x60", envoy_response_code_class="5"),
-        series(CLASS, "0+15x60", envoy_response_code_class="2"),
-        series(CLASS, "0+5x60", "r2", envoy_response_code_class="2"),
+        requests("0+5x60", code="5xx"),
+        requests("0+15x60"),
+        *TRAFFIC[1:],
     ]
     check(
         promtool,
@@ -180,7 +183,7 @@ def test_the_parts_of_a_request_s_time_and_the_gpu(promtool: Promtool) -> None:
 def test_users_meet_the_transformer_where_there_is_one(promtool: Promtool) -> None:
     given = [
         *TRAFFIC,
-        series(TOTAL, "0+40x60", service="plain"),
+        requests("0+40x60", service="plain"),
     ]
     where = queries.where(namespace="default")
     expression = queries.at_the_door(

@@ -15,6 +15,7 @@ from typing import Any
 from calumma.cluster.programs import program as programs
 
 CONFIGURATION = "prometheus.yml"
+VOCABULARY = "vocabulary.rules.yaml"
 TARGETS = "targets.json"
 SCRAPE_SECONDS = 2
 
@@ -47,7 +48,9 @@ def program(binary: Path, directory: Path, port: int) -> programs.Program:
 def configuration(directory: Path, *, envoy: int, node: int, rules: str) -> dict[str, Any]:
     """The configuration file's content; ``envoy`` and ``node`` are the ports of their metrics.
 
-    ``rules`` is a pattern of files with alert rules, of which there need be none.
+    ``rules`` is a pattern of files with alert rules, of which there need be none; the rules of the
+    vocabulary lie in the directory. They are evaluated as often as is scraped, so that what they
+    record is at most two intervals old.
     """
     labels = ("namespace", "service", "component", "revision")
     relabel = [
@@ -65,7 +68,7 @@ def configuration(directory: Path, *, envoy: int, node: int, rules: str) -> dict
             "scrape_timeout": f"{SCRAPE_SECONDS}s",
             "evaluation_interval": f"{SCRAPE_SECONDS}s",
         },
-        "rule_files": [rules],
+        "rule_files": [str(directory / VOCABULARY), rules],
         "scrape_configs": [
             {
                 "job_name": "pods",
