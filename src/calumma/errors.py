@@ -28,6 +28,8 @@ message is a sentence that names the object, what was found, and what would be a
     ├── PredictorFailed         a predictor that did not answer as it should
     ├── ProgramMissing          a program that is not installed, or cannot be
     ├── ServiceUnavailable      an InferenceService that is missing or not ready
+    ├── RolloutError            a rollout that cannot be begun or carried on as asked
+    │   └── Conflict            somebody else was faster; look again, then decide again
     ├── InferenceError          a request or answer that the inference protocol cannot carry
     ├── MonitoringError         Prometheus does not answer, or refuses the question
     ├── AlertFailed             people could not be told of a schedule that fails or recovers
@@ -129,6 +131,14 @@ class ProgramMissing(CalummaError):
 
 class ServiceUnavailable(CalummaError):
     """An InferenceService is missing or not ready, so that nothing can be asked of it."""
+
+
+class RolloutError(CalummaError):
+    """A rollout cannot be begun, or not be carried on, as it is asked."""
+
+
+class Conflict(RolloutError):
+    """An object was changed since it was read: look again, and decide again."""
 
 
 class InferenceError(CalummaError):

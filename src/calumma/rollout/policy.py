@@ -223,7 +223,59 @@ class Policy(document.Part):
             )
         for metric in self.metrics:
             self._has_source(metric)
+        for index in range(len(self.steps)):
+            self._can_be_left(index)
+        self._suits_its_strategy()
         return self
+
+    def proves(self, index: int) -> bool:
+        """Whether every metric must be shown not to be worse before a step is left."""
+        if (declared := self.steps[index].proves) is not None:
+            return declared
+        return index == len(self.steps) - 1 and self.strategy in ("progressive", "blue-green")
+
+    def _can_be_left(self, index: int) -> None:
+        """Raise ValueError for a step whose end would never come."""
+        step, name = self.steps[index], f"steps.{index}"
+        if step.timeout is not None and step.timeout <= step.seconds:
+            raise ValueError(
+                f"{name} lasts at least {step.seconds:g} s and its timeout is {step.timeout:g} s; "
+                "it must be longer"
+            )
+        silent = step.weight == 0 and self.sources.pairs is None and not self.mirror
+        if silent and (step.requests or self.proves(index)):
+            raise ValueError(
+                f"{name} has the weight 0 and there are neither pairs nor a mirror, so nothing "
+                "would be known of the canary; give it a weight, or declare sources.pairs"
+            )
+        least = sum(each.seconds for each in self.steps)
+        if least >= self.deadline:
+            raise ValueError(
+                f"the steps last at least {least:g} s and the deadline is {self.deadline:g} s; it "
+                "must be longer"
+            )
+
+    def _suits_its_strategy(self) -> None:
+        """Raise ValueError for what the strategy cannot do."""
+        weights = [step.weight for step in self.steps]
+        if self.strategy == "blue-green" and weights != [0]:
+            raise ValueError(
+                f"the steps' weights are {weights}; blue-green has one step, of weight 0, from "
+                "which it goes to 100"
+            )
+        if self.strategy in ("progressive", "blue-green") and self.steps[-1].proves is False:
+            raise ValueError(
+                f"the last step's proves is false; {self.strategy} promotes only what is shown "
+                "not to be worse, and rolling goes on by time"
+            )
+        if self.strategy != "ab":
+            return
+        for metric in self.metrics:
+            if getattr(metric, "planned", None) is None:
+                raise ValueError(
+                    f"the metric {metric.name} has no planned number of observations, at which "
+                    "ab decides; every metric needs it, and an agreement cannot have it"
+                )
 
     def _has_source(self, metric: Metric) -> None:
         """Raise ValueError for a metric that nothing would ever be known of."""

@@ -22,6 +22,9 @@ from calumma.rollout.policy import Policy
 
 Verb = Literal["pause", "resume", "promote", "abort", "undo"]
 
+_INFINITE = pydantic.ConfigDict(ser_json_inf_nan="constants")
+"""Bounds without an observation are infinite, and must be read again as they were written."""
+
 
 class Phase(StrEnum):
     """Where a rollout is."""
@@ -104,6 +107,8 @@ class Reading(document.Part):
     once, each with the error ``alpha``. ``n`` and ``other_n`` are the observations.
     """
 
+    model_config = _INFINITE
+
     name: str
     verdict: Verdict
     estimate: float | None
@@ -119,11 +124,34 @@ class Reading(document.Part):
     unit: str = ""
     sentence: str = ""
 
+    @property
+    def numbers(self) -> str:
+        """What is known, as people read it."""
+        if self.sentence:
+            return self.sentence.rstrip(".")
+        if self.estimate is None:
+            return f"{self.name}: nothing is known"
+        return (
+            f"{self.name}: {self.verdict}, {self.estimate:.4g}{self.unit and ' '}{self.unit} "
+            f"({self.low:.4g} to {self.high:.4g}, margin {self.margin:g}, "
+            f"n = {self.n} and {self.other_n})"
+        )
+
+
+class GateResult(document.Part):
+    """What a gate has answered so far."""
+
+    outcome: Literal["agree", "refuse", "inconclusive", "error", "pending"]
+    sentence: str
+    link: str | None = None
+    """The page of what it rests on."""
+
 
 class Note(document.Part):
     """Something that happened, for the status, the Event and the history."""
 
     time: float
+    step: int = 0
     reason: str
     """A word, as Events have it: ``StepStarted``, ``Promoted``, ``RolledBack``, ..."""
     text: str
@@ -144,6 +172,8 @@ class Intent(document.Part):
 class State(document.Part):
     """Everything that has to be known."""
 
+    model_config = _INFINITE
+
     id: str
     """``digits-20261121T210000Z``."""
     policy: Policy
@@ -156,6 +186,8 @@ class State(document.Part):
     """The revision or Deployment that has the traffic when it begins."""
     canary: str | None = None
     """The one that is rolled out, once it is known."""
+    former: str | None = None
+    """The newest revision before this rollout, which is not what is rolled out."""
     to: str | None = None
     """The storageUri that is rolled out, where the rollout set it."""
     template: str = ""
@@ -165,6 +197,12 @@ class State(document.Part):
     weight: int = 0
     """The share that we set last."""
     intent: Intent | None = None
+    unready: float | None = None
+    """Since when the canary is waited for."""
+    paused: float | None = None
+    """Since when nothing is changed."""
+    undoing: bool = False
+    """It was promoted, and is taken back because a person wished so."""
     step: int = 0
     stepped: float | None = None
     """When the step's share came into effect."""
@@ -179,10 +217,22 @@ class State(document.Part):
     """Pairs that were taken from the data so far: none is sent twice."""
     tallies: dict[str, Tally] = pydantic.Field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
+    shares: tuple[tuple[int, int, int], ...] = ()
+    """Users' requests by step: its weight, the canary's, stable's."""
     agreed: tuple[str, ...] = ()
     """Gates of this step that have agreed."""
+    asked: tuple[str, ...] = ()
+    """Gates of this step of which a person was told."""
+    attempt: int = 0
+    """How often this step's gates were asked anew."""
     notes: tuple[Note, ...] = ()
+    untold: tuple[Note, ...] = ()
+    """Those of which the Events and the evidence may be missing."""
     troubles: dict[str, str] = pydantic.Field(default_factory=dict)
     """What keeps us from knowing, by where."""
+    since: dict[str, float] = pydantic.Field(default_factory=dict)
+    """When each trouble began."""
+    told: tuple[str, ...] = ()
+    """The troubles of which people know."""
     previous: dict[str, object] = pydantic.Field(default_factory=dict)
     """In Standard mode, the stable predictor before the promotion: what an undo restores."""
