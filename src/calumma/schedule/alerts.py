@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from calumma import errors
 from calumma.cluster import layout
-from calumma.schedule import execution
+from calumma.schedule import execution, webhook
 from calumma.schedule.definition import Alerts, Schedule, command_line
 from calumma.schedule.state import State
 
 VARIABLE = "CALUMMA_ALERT"
 TIMEOUT = 10.0
+"""Seconds that a command may take."""
 
 
 def message(schedule: Schedule, state: State, status: str) -> dict[str, object]:
@@ -48,14 +47,16 @@ async def send(
     """Tell it; raises AlertFailed, with a reason that does not contain the secret."""
     document = json.dumps(told)
     if alerts.webhook is not None:
-        await asyncio.to_thread(_post, secret, document)
+        status = await asyncio.to_thread(webhook.post, secret, document)
+        if not 200 <= status < 300:
+            raise errors.AlertFailed(f"the webhook answered {status}")
     else:
         await _command(secret, document, home, log)
 
 
 def check(alerts: Alerts, secret: str) -> None:
     """Raise ConfigurationError where a secret cannot be what it should be."""
-    if alerts.webhook is not None and not secret.startswith(("http://", "https://")):
+    if alerts.webhook is not None and not webhook.is_url(secret):
         raise errors.ConfigurationError(
             "alerts.webhook leads to something that does not begin with http:// or https://"
         )
@@ -67,22 +68,6 @@ def check(alerts: Alerts, secret: str) -> None:
         ) from error
     if not words:
         raise errors.ConfigurationError("alerts.command leads to an empty command line")
-
-
-def _post(url: str, document: str) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise errors.AlertFailed("the webhook's URL does not begin with http:// or https://")
-    headers = {"Content-Type": "application/json"}
-    try:
-        request = urllib.request.Request(url, document.encode(), headers, method="POST")
-        with urllib.request.urlopen(request, timeout=TIMEOUT):
-            pass
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise errors.AlertFailed(f"the webhook answered {error.code}") from None
-    except (OSError, ValueError) as error:
-        kind = getattr(error, "reason", None) or type(error).__name__
-        raise errors.AlertFailed(f"the webhook was not reached: {kind}") from None
 
 
 async def _command(line: str, document: str, home: layout.Home, log: Path) -> None:
