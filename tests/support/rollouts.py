@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
+import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from calumma.rollout import judgement
 from calumma.rollout.policy import Policy
-from calumma.rollout.state import State
+from calumma.rollout.state import Moments, State, Tally, Window
+from calumma.scoring import cases
 
 BEGAN = 1_795_000_000.0
 
@@ -65,3 +72,92 @@ async def webhook(
         yield f"http://127.0.0.1:{server.addresses[0][1]}/hooks/hidden", told
     finally:
         await server.cleanup()
+
+
+METRICS: list[dict[str, Any]] = [
+    {"kind": "errors", "name": "errors", "margin": 0.05},
+    {"kind": "slow", "name": "slow", "margin": 0.1, "milliseconds": 100},
+    {"kind": "correct", "name": "correct", "margin": 0.05},
+    {"kind": "agreement", "name": "agreement", "at_least": 0.8},
+    {"kind": "latency", "name": "p95", "margin": 0.5},
+    {"kind": "value", "name": "cost", "margin": 0.1, "missed": {"3": 2.0}, "other": 1.0},
+]
+
+
+def counted(worse: float = 0.0, looks: int = 24, seed: int = 0, **given: Any) -> State:
+    """A rollout after so many looks whose canary is wrong, and fails, that much more often."""
+    draw = random.Random(seed)
+    found = policy(metrics=METRICS, sources={"pairs": {"dataset": "digits"}})
+    tallies: dict[str, Tally] = {}
+    shares = [[10, 0, 0], [50, 0, 0]]
+    for look in range(looks):
+        step = 2 * look // looks
+        n, other = (20, 180) if step == 0 else (100, 100)
+        shares[step][1] += n
+        shares[step][2] += other
+        for name, more in _increments(draw, step, (n, other), worse).items():
+            tallies[name] = judgement.add(tallies.get(name, Tally()), more)
+    alphas = judgement.alphas(found)
+    readings = [
+        judgement.read(metric, tallies[metric.name], alphas[metric.name])
+        for metric in found.metrics
+    ]
+    last = BEGAN + 10 * looks
+    moments = {"first_step": BEGAN + 5, "looked": last, "ended": last, "step": 1}
+    content = {"policy": found, "tallies": tallies, "readings": tuple(readings), **moments}
+    return state(**content, shares=tuple(map(tuple, shares)), **given)
+
+
+def _increments(
+    draw: random.Random, step: int, counts: tuple[int, int], worse: float
+) -> dict[str, Tally]:
+    """What one look may bring of each metric."""
+    n, other = counts
+    pairs = Counter((draw.random() > 0.08 + worse, draw.random() > 0.08) for _ in range(40))
+    outcomes = ((True, True), (True, False), (False, True), (False, False))
+    both, ours, theirs, neither = (pairs[each] for each in outcomes)
+    costs = [[float(draw.random() < rate) for _ in range(40)] for rate in (0.08 + worse, 0.08)]
+    sums = [(len(each), sum(each), sum(value * value for value in each)) for each in costs]
+    times = [Counter(str(round(draw.gauss(20, 3))) for _ in range(40)) for _ in range(2)]
+    return {
+        "errors": Tally(windows=(_window(draw, step, n, other, 0.01 + worse, 0.01),)),
+        "slow": Tally(windows=(_window(draw, step, n, other, 0.05, 0.05),)),
+        "correct": Tally(pairs=(both, ours, theirs, neither)),
+        "agreement": Tally(agreed=(both + neither, 40)),
+        "p95": Tally(times=dict(times[0]), other_times=dict(times[1])),
+        "cost": Tally(
+            moments=(
+                Moments(
+                    step=step,
+                    n=sums[0][0],
+                    total=sums[0][1],
+                    squares=sums[0][2],
+                    other_n=sums[1][0],
+                    other_total=sums[1][1],
+                    other_squares=sums[1][2],
+                ),
+            )
+        ),
+    }
+
+
+def _window(
+    draw: random.Random, step: int, n: int, other: int, rate: float, other_rate: float
+) -> Window:
+    bad, other_bad = (
+        sum(draw.random() < share for _ in range(size))
+        for size, share in ((n, rate), (other, other_rate))
+    )
+    return Window(step=step, n=n, events=bad, other_n=other, other_events=other_bad)
+
+
+def keep_disagreement(folder: Path, case: cases.Case, stable: str, canary: str) -> None:
+    """Keep a pair as the rollout does."""
+    image = hashlib.sha256(case.image).hexdigest()
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "images" / image).write_bytes(case.image)
+    said = {"stable": stable, "canary": canary}
+    entry = {role: {"label": label, "confidence": 0.75} for role, label in said.items()}
+    line = json.dumps({"image": image, "label": case.label, "time": BEGAN, **entry})
+    with (folder / "disagreements.jsonl").open("a") as file:
+        file.write(line + "\n")

@@ -45,7 +45,7 @@ class Gates:
         self._tasks: dict[str, asyncio.Task[GateResult]] = {}
 
     def ask(self, key: str, gate: policies.Gate, told: Mapping[str, Any]) -> None:
-        """Begin to ask a gate, once for each ``key``: ``<step>/<index>``.
+        """Begin to ask a gate, once for each ``key``; one that is asked anew has another key.
 
         ``told`` is what a webhook gets, see :func:`calumma.rollout.telling.document`.
         """
@@ -56,12 +56,6 @@ class Gates:
     def results(self) -> dict[str, GateResult]:
         """What each gate that was asked has answered so far."""
         return {key: _result(task) for key, task in self._tasks.items()}
-
-    def forget(self, key: str) -> None:
-        """Take back a question and its answer, so that it may be asked anew."""
-        task = self._tasks.pop(key, None)
-        if task is not None:
-            task.cancel()
 
     async def close(self) -> None:
         """End what is under way."""
@@ -156,9 +150,8 @@ def _read(
     """What an evaluation came to, by its exit status; the sentence and page are its record's."""
     outcome = _OUTCOMES.get(code, "error")
     if not runs:
-        lines = log.read_text(errors="replace").split("\n") if log.exists() else []
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
-        sentence = f"{asked.suite} ended with status {code} and without a run; {log} says: {last}"
+        words = execution.last_words(log)
+        sentence = f"{asked.suite} ended with status {code} and without a run; {words}"
         return GateResult(outcome="error", sentence=sentence)
     run, folder = runs[-1]
     page = folder / overview.FILE

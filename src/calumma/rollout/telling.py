@@ -63,7 +63,7 @@ def sentence(state: State) -> str:
     service = f"{state.policy.service} in namespace {state.policy.namespace}"
     canary = f"{state.canary or 'the canary'} of {service}"
     why = f": {state.why.rstrip('.')}" if state.why else ""
-    numbers = "; ".join(_numbers(reading) for reading in state.readings)
+    numbers = "; ".join(reading.numbers for reading in state.readings)
     return f"The rollout of {canary} {what}{why}." + (f" {numbers}." if numbers else "")
 
 
@@ -141,16 +141,3 @@ def _metric(reading: Reading) -> dict[str, Any]:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in found.items()
     }
-
-
-def _numbers(reading: Reading) -> str:
-    if reading.sentence:
-        return reading.sentence.rstrip(".")
-    if reading.estimate is None:
-        return f"{reading.name}: no data"
-    bounds = f"{reading.low:.4g} to {reading.high:.4g}"
-    unit = f" {reading.unit}" if reading.unit else ""
-    return (
-        f"{reading.name}: {reading.verdict}, {reading.estimate:.4g}{unit} ({bounds}, "
-        f"n = {reading.n} and {reading.other_n})"
-    )

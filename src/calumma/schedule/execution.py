@@ -68,3 +68,10 @@ class Execution:
 def end(mark: str) -> int:
     """Kill what is left of a process that carried this mark; how many there were."""
     return process.kill(process.carrying(MARK, mark))
+
+
+def last_words(log: Path) -> str:
+    """The last line that a process has written, for the sentence about its end."""
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+    return f"{log} says: {last}"

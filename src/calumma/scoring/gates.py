@@ -88,13 +88,17 @@ class Decision:
 
 
 def judge(gates: Sequence[Gate], measured: Iterable[metrics.Metric]) -> Decision:
-    """Let each gate judge the metric of its name.
+    """Let each gate judge the metric of its name."""
+    by_name = {metric.name: metric for metric in measured}
+    return decide(tuple(_rule(gate, by_name.get(gate.metric)) for gate in gates))
+
+
+def decide(rulings: tuple[Ruling, ...]) -> Decision:
+    """What follows from all rulings.
 
     One gate that fails makes the verdict fail; otherwise one that is inconclusive makes it
     inconclusive, and so does having no gate.
     """
-    by_name = {metric.name: metric for metric in measured}
-    rulings = tuple(_rule(gate, by_name.get(gate.metric)) for gate in gates)
     found = {ruling.verdict for ruling in rulings}
     if Verdict.FAIL in found:
         return Decision(Verdict.FAIL, rulings)
