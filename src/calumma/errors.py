@@ -28,6 +28,7 @@ message is a sentence that names the object, what was found, and what would be a
     ├── PredictorFailed         a predictor that did not answer as it should
     ├── ProgramMissing          a program that is not installed, or cannot be
     ├── ServiceUnavailable      an InferenceService that is missing or not ready
+    │   └── ServiceMissing      one that does not exist
     ├── RolloutError            a rollout that cannot be begun or carried on as asked
     │   └── Conflict            somebody else was faster; look again, then decide again
     ├── InferenceError          a request or answer that the inference protocol cannot carry
@@ -131,6 +132,10 @@ class ProgramMissing(CalummaError):
 
 class ServiceUnavailable(CalummaError):
     """An InferenceService is missing or not ready, so that nothing can be asked of it."""
+
+
+class ServiceMissing(ServiceUnavailable):
+    """An InferenceService does not exist, or does not exist any more."""
 
 
 class RolloutError(CalummaError):

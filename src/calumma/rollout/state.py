@@ -147,15 +147,6 @@ class GateResult(document.Part):
     """The page of what it rests on."""
 
 
-class GateResult(document.Part):
-    """What a gate has answered so far."""
-
-    outcome: Literal["agree", "refuse", "inconclusive", "error", "pending"]
-    sentence: str
-    link: str | None = None
-    """The page of what it rests on."""
-
-
 class Note(document.Part):
     """Something that happened, for the status, the Event and the history."""
 
