@@ -115,14 +115,10 @@ def decide(state: State, seen: Seen) -> Decision:
     look = Look(state, seen)
     if seen.sent is not None:
         look.put(sent=seen.sent)
-    if state.phase.ended:
-        persons.wish_of_ended(look)
-    elif seen.view is None:
-        persons.gone(look)
-    else:
+    if not state.phase.ended:
         persons.recognise(look, seen.view)
-        if look.state.phase.ended:
-            persons.wish_of_ended(look)
+    if look.state.phase.ended:
+        persons.wish_of_ended(look)
     if seen.view is not None and not look.state.phase.ended:
         _go_on(look, seen.view)
     told = look.state.untold

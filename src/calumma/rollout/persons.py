@@ -13,8 +13,11 @@ from calumma.rollout.service import View
 from calumma.rollout.state import Phase, State
 
 
-def recognise(look: Look, view: View) -> None:
+def recognise(look: Look, view: View | None) -> None:
     """Tell our own changes, which a crash may have left unrecorded, from those of others."""
+    if view is None:
+        _supersede(look, "the InferenceService was deleted")
+        return
     state, share = look.state, declared(look.state, view)
     moved = view.generation != state.generation
     if view.generation < state.generation:
@@ -87,11 +90,6 @@ def _weighed(look: Look, view: View, share: int) -> None:
 
 def _supersede(look: Look, why: str) -> None:
     look.end(Phase.SUPERSEDED, why, warning=True)
-
-
-def gone(look: Look) -> None:
-    """The InferenceService was deleted."""
-    _supersede(look, "the InferenceService was deleted")
 
 
 def taken_over(state: State, view: View) -> bool:

@@ -17,13 +17,21 @@ def waits(state: State, now: float) -> list[str]:
 
 
 def least(state: State, now: float) -> list[str]:
-    """What the step's least time and requests still need."""
+    """What the step's least time and requests still need; without a request nothing is known."""
     step = state.policy.steps[state.step]
+    requests = max(step.requests, int(expects(state)))
     left = step.seconds - (now - (now if state.stepped is None else state.stepped))
     found = [f"{left:.0f} s more"] if left > 0 else []
-    if state.requests < step.requests:
-        found.append(f"requests: {state.requests} of {step.requests}")
+    if state.requests < requests:
+        found.append(f"requests: {state.requests} of {requests}")
     return found
+
+
+def expects(state: State) -> bool:
+    """Whether requests should reach the canary in this step."""
+    policy = state.policy
+    weight = policy.steps[state.step].weight
+    return bool(weight or policy.mirror or policy.sources.pairs is not None)
 
 
 def worse(state: State) -> list[Reading]:

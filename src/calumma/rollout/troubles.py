@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calumma.rollout import judgement
+from calumma.rollout import judgement, steps
 from calumma.rollout.look import Look, in_effect, target
 from calumma.rollout.policy import MOST_LOOKS
 from calumma.rollout.service import View
 from calumma.rollout.state import Phase, State
 
+_OWN = ("share", "canary")
+"""Troubles of the service itself; the others are of what is counted, and matter while it is."""
 _REASONS = {
     "canary": "NotReady",
     "share": "NotInEffect",
@@ -24,26 +26,33 @@ _REASONS = {
 def find(look: Look, view: View) -> None:
     """Find what keeps us from knowing, and tell what has lasted for the policy's ``quiet``."""
     state, quiet = look.state, look.state.policy.quiet
+    if state.phase is Phase.PAUSED:
+        return
     found = dict(_found(look, view))
+    if state.phase is not Phase.PROGRESSING:  # knowing does not matter any more
+        told = tuple(each for each in state.told if each in _OWN)
+        state = state.model_copy(update={"told": told})
+    elif state.stepped is None:  # nothing is known of the others yet
+        found = {**{n: t for n, t in state.troubles.items() if n not in _OWN}, **found}
     since = {name: state.since.get(name, look.now) for name in found}
-    told = [name for name in state.told if name in found]
+    known = [name for name in state.told if name in found]
     look.put(troubles=found, since=since)
     for name in state.told:
         if name not in found:
             look.note("TroubleOver", f"{_REASONS.get(name, 'NothingKnown')} ({name}) is over")
     for name, sentence in found.items():
         # What shows only after a while was waited for already.
-        lasted = name not in look.seen.troubles and name not in ("share", "canary")
-        if name not in told and (lasted or look.now - since[name] >= quiet):
-            told.append(name)
+        lasted = name not in look.seen.troubles and name not in _OWN
+        if name not in known and (lasted or look.now - since[name] >= quiet):
+            known.append(name)
             look.note(_REASONS.get(name, "NothingKnown"), sentence, warning=True)
-    look.put(told=tuple(told))
+    look.put(told=tuple(known))
 
 
 def _found(look: Look, view: View) -> Iterator[tuple[str, str]]:
     state = look.state
     wanted = target(state)
-    if state.phase is Phase.PAUSED or wanted is None:
+    if wanted is None:
         return
     if state.canary is not None and not view.canary_ready and not state.undoing:
         yield "canary", f"{state.canary} is not ready: {view.trouble or 'nothing says why'}"
@@ -68,15 +77,16 @@ def looks(state: State) -> int:
 def _silence(look: Look, stepped: float) -> Iterator[tuple[str, str]]:
     """No requests, or a metric without an observation."""
     state, policy = look.state, look.state.policy
-    expects = look.step.weight or policy.sources.pairs is not None or policy.mirror
+    if not steps.expects(state):
+        return
     silent = look.now - max(state.busy or 0.0, stepped)
-    if expects and silent >= policy.quiet:
+    if silent >= policy.quiet:
         yield "traffic", f"no request has reached {state.canary} for {silent:.0f} s"
         return
     known = {reading.name for reading in state.readings if reading.n}
     asked = look.now - (state.first_step or look.now)
     for metric in policy.metrics:
-        if expects and metric.name not in known and asked >= policy.quiet:
+        if metric.name not in known and asked >= policy.quiet:
             yield (
                 f"metric {metric.name}",
                 f"nothing is known of {metric.name} after {policy.quiet:g} s",
