@@ -34,12 +34,24 @@ def read(path: Path | str, model: type[Content]) -> Content:
     Raises :class:`~calumma.errors.DocumentInvalid` with one sentence for each mistake.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise errors.DocumentInvalid(f"{path} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except UnicodeDecodeError as error:
         raise errors.DocumentInvalid(f"{path} is not YAML: {error}") from error
-    return check(content, model, str(path))
+    return parse(text, model, str(path))
+
+
+def parse(text: str, model: type[Content], name: str) -> Content:
+    """The checked content of YAML (JSON is YAML, too) that is called ``name``.
+
+    Raises :class:`~calumma.errors.DocumentInvalid` with one sentence for each mistake.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise errors.DocumentInvalid(f"{name} is not YAML: {error}") from error
+    return check(content, model, name)
 
 
 def check(content: Any, model: type[Content], name: str) -> Content:

@@ -10,6 +10,7 @@ as ``Host`` (RFC 6761), since most resolvers know only ``localhost`` itself.
 - :mod:`~calumma.inference.classification`: the V1 protocol as our classifiers speak it.
 - :mod:`~calumma.inference.tensors`: the V2 protocol, JSON and binary.
 - :mod:`~calumma.inference.predictor`: a predictor asked past its transformer.
+- :mod:`~calumma.inference.connection`: the client of a cluster.
 - :mod:`~calumma.inference.location`: from an InferenceService's name to its address.
 
 Next room: :mod:`calumma.load`, which asks at a steady pace.

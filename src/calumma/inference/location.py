@@ -7,16 +7,12 @@ ConfigMap ``calumma`` in namespace ``kserve`` also says where Prometheus is.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from calumma import errors
-
-_ANSWER_SECONDS = 3
-"""For which one try of the first request may wait; there are four."""
+from calumma.inference import connection
 
 
 class Target(NamedTuple):
@@ -145,34 +141,21 @@ def locate(service: str, namespace: str = "default") -> Endpoint:
     Raises :class:`~calumma.errors.ServiceUnavailable` when no cluster answers, and when the
     service is missing or not ready.
     """
-    # Imported here because kserve takes more than a second, which a load generator need not pay.
-    import kserve
     import kubernetes
-    import urllib3
 
     name = f"the InferenceService {service} in namespace {namespace}"
-    try:
-        # Given by name because the kubernetes package reads the variable only once, on import.
-        client = kserve.KServeClient(config_file=os.environ.get("KUBECONFIG"))
-        _reach(client)
-        isvc = client.get(service, namespace=namespace)
-        prometheus = _prometheus(client)
-    except kubernetes.config.ConfigException as error:
-        raise errors.ServiceUnavailable(
-            f"{name} cannot be looked up without a kubeconfig ({error}); "
-            "for the cluster on this machine: export KUBECONFIG=$(calumma kubeconfig)"
-        ) from error
-    except urllib3.exceptions.HTTPError as error:
-        raise errors.ServiceUnavailable(
-            f"{name} cannot be looked up, no cluster answers ({error}); "
-            "start the one on this machine with `calumma up`"
-        ) from error
-    except (RuntimeError, kubernetes.client.ApiException) as error:
-        # KServeClient raises RuntimeError over the API's exception, which knows the status.
-        cause = error if isinstance(error, kubernetes.client.ApiException) else error.__context__
-        status, reason = getattr(cause, "status", "nothing"), getattr(cause, "reason", error)
-        found = "it does not exist" if status == 404 else f"the API answered {status} {reason}"
-        raise errors.ServiceUnavailable(f"{name} cannot be evaluated: {found}") from error
+    with connection.reaching(name):
+        try:
+            client = connection.connect()
+            isvc = client.get(service, namespace=namespace)
+            prometheus = connection.prometheus(client)
+        except (RuntimeError, kubernetes.client.ApiException) as error:
+            # KServeClient raises RuntimeError over the API's exception, which knows the status.
+            is_api = isinstance(error, kubernetes.client.ApiException)
+            cause = error if is_api else error.__context__
+            status, reason = getattr(cause, "status", "nothing"), getattr(cause, "reason", error)
+            found = "it does not exist" if status == 404 else f"the API answered {status} {reason}"
+            raise errors.ServiceUnavailable(f"{name} cannot be evaluated: {found}") from error
     return _endpoint(service, namespace, isvc, prometheus)
 
 
@@ -259,28 +242,3 @@ def _model_name(spec: dict[str, Any]) -> str | None:
         if name == "--model_name":
             return value if equals else next(iter(arguments[position + 1 :]), None)
     return None
-
-
-def _reach(client: Any) -> None:
-    """Ask the API server for its version, because KServe's client waits for minutes, or for ever.
-
-    Raises urllib3's HTTPError when nobody answers within a few seconds.
-    """
-    import kubernetes
-
-    version = kubernetes.client.VersionApi(client.core_api.api_client)
-    with contextlib.suppress(kubernetes.client.ApiException):  # an answer all the same
-        version.get_code(_request_timeout=_ANSWER_SECONDS)
-
-
-def _prometheus(client: Any) -> str | None:
-    """The address that the ConfigMap ``calumma`` names; only Calumma's own clusters have it."""
-    import kubernetes
-
-    try:
-        found = client.core_api.read_namespaced_config_map("calumma", "kserve")
-    except kubernetes.client.ApiException as error:
-        if error.status in (403, 404):
-            return None
-        raise
-    return (found.data or {}).get("prometheus")

@@ -10,8 +10,11 @@ that any process can go on where another one was killed.
 - :mod:`~calumma.rollout.state`: what is known of a rollout, as it lies in the ConfigMap.
 - :mod:`~calumma.rollout.judgement`: what the counts say of each metric, at any time. Pure.
 - :mod:`~calumma.rollout.wording`: the same as sentences. Pure.
-- :mod:`~calumma.rollout.service`: an InferenceService as a rollout sees it, and the patches. Pure.
+- :mod:`~calumma.rollout.service`: an InferenceService as a rollout sees it, and the patches; for
+  each deployment mode by :mod:`~calumma.rollout.knative` and :mod:`~calumma.rollout.standard`.
+  Pure.
 - :mod:`~calumma.rollout.decision`: what to do now, with the clock passed in. Pure.
+- :mod:`~calumma.rollout.record`: the ConfigMap with the state, and who works on it. Pure.
 - :mod:`~calumma.rollout.cluster`: the Kubernetes API: services, ConfigMaps, events.
 - :mod:`~calumma.rollout.sources`: counts by Prometheus, feedback and paired replay.
 - :mod:`~calumma.rollout.gates`: what else must agree: an evaluation, a webhook, a person.

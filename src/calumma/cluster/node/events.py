@@ -1,14 +1,12 @@
-"""Recording events about objects, as ``kubectl describe`` and ``kubectl events`` show them.
+"""Recording what controllers tell of an object.
 
-The same event again raises its count instead of adding another, as Kubernetes' recorder does. One
-that belongs to a generation of its object is counted once for that generation.
+An event that belongs to a generation of its object is counted once for that generation.
 """
 
 from __future__ import annotations
 
-import hashlib
-
 from calumma import errors
+from calumma.cluster import event as events
 from calumma.cluster import objects
 from calumma.cluster.kserve import controller
 from calumma.cluster.node import client
@@ -26,7 +24,10 @@ GENERATION = "calumma/generation"
 
 async def record(api: client.Client, about: Object, event: controller.Event, now: str) -> None:
     """Store an event about an object; ``now`` is an RFC 3339 time."""
-    new = _event(about, event, now)
+    words = events.Words(event.type, event.reason, event.message)
+    new = events.about(about, words, COMPONENTS[about["kind"]], now)
+    if event.generation is not None:
+        new["metadata"]["annotations"] = {GENERATION: str(event.generation)}
     try:
         await api.create(client.EVENT, new)
     except errors.ApiError as error:
@@ -37,38 +38,5 @@ async def record(api: client.Client, about: Object, event: controller.Event, now
         annotations = objects.annotations_of(new)
         if annotations and objects.annotations_of(present) == annotations:
             return
-        count = int(present.get("count", 1)) + 1
-        again = {"metadata": {"annotations": annotations}, "count": count, "lastTimestamp": now}
-        await api.patch(client.EVENT, new, again)
-
-
-def _event(about: Object, event: controller.Event, now: str) -> Object:
-    words = (event.type, event.reason, event.message)
-    identity = "/".join((objects.dig(about, "metadata", "uid", default=""), *words))
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    namespace = objects.namespace(about)
-    metadata: Object = {"name": f"{objects.name(about)}.{digest}", "namespace": namespace}
-    if event.generation is not None:
-        metadata["annotations"] = {GENERATION: str(event.generation)}
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": metadata,
-        "involvedObject": {
-            "apiVersion": about["apiVersion"],
-            "kind": about["kind"],
-            "namespace": namespace,
-            "name": objects.name(about),
-            "uid": objects.dig(about, "metadata", "uid", default=""),
-            "resourceVersion": objects.dig(about, "metadata", "resourceVersion", default=""),
-        },
-        "type": event.type,
-        "reason": event.reason,
-        "message": event.message,
-        "count": 1,
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "source": {"component": COMPONENTS[about["kind"]]},
-        "reportingComponent": COMPONENTS[about["kind"]],
-        "reportingInstance": "",
-    }
+        again = events.again(present.get("count"), now)
+        await api.patch(client.EVENT, new, {**again, "metadata": {"annotations": annotations}})
