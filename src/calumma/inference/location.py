@@ -33,7 +33,8 @@ class Endpoint:
     """Where a ready InferenceService answers.
 
     ``url`` is its ``status.url``, ``model`` the name in the protocol's paths, ``targets`` the
-    declared split of its predictor (empty where the cluster does not declare one), and
+    declared split of its predictor (empty where the cluster does not declare one; of another
+    component where :func:`endpoint` was asked for it), and
     ``prometheus`` the address of the cluster's Prometheus, None when it names none. ``standard``
     says that it is in Standard mode, ``transformed`` that callers meet a transformer. ``predictor``
     is where the predictor answers without its transformer, None where the status does not say.
@@ -82,7 +83,7 @@ class Endpoint:
 
         Raises :class:`~calumma.errors.NoCanary` when the traffic is not split between two.
         """
-        stable, latest = self._sides()
+        stable, latest = self.sides()
         if not 0 < latest.percent < 100:
             raise self._without("canary with a share of the traffic")
         if self.standard and self.transformed:
@@ -98,7 +99,7 @@ class Endpoint:
 
         Raises :class:`~calumma.errors.EvaluationError` where there is no canary or no such host.
         """
-        stable, latest = self._sides()
+        stable, latest = self.sides()
         if stable.url is None or latest.url is None:
             raise errors.EvaluationError(
                 f"the revisions of {self._name} have no hosts of their own, to which a request "
@@ -108,7 +109,11 @@ class Endpoint:
             )
         return stable, latest
 
-    def _sides(self) -> tuple[Target, Target]:
+    def sides(self) -> tuple[Target, Target]:
+        """The stable revision and the canary, whatever their shares.
+
+        Raises :class:`~calumma.errors.EvaluationError` where there is not exactly one canary.
+        """
         stable, latest = self.stable, self.latest
         if len(self.targets) > 2:
             raise errors.EvaluationError(
@@ -156,13 +161,19 @@ def locate(service: str, namespace: str = "default") -> Endpoint:
             status, reason = getattr(cause, "status", "nothing"), getattr(cause, "reason", error)
             found = "it does not exist" if status == 404 else f"the API answered {status} {reason}"
             raise errors.ServiceUnavailable(f"{name} cannot be evaluated: {found}") from error
-    return _endpoint(service, namespace, isvc, prometheus)
+    return endpoint(isvc, prometheus)
 
 
-def _endpoint(
-    service: str, namespace: str, found: dict[str, Any], prometheus: str | None
+def endpoint(
+    isvc: dict[str, Any], prometheus: str | None = None, component: str = "predictor"
 ) -> Endpoint:
-    status = found.get("status", {})
+    """What an InferenceService says of itself; the cluster is not asked.
+
+    The targets are those of the ``component``. Raises
+    :class:`~calumma.errors.ServiceUnavailable` for a service that is not ready.
+    """
+    service, namespace = isvc["metadata"]["name"], isvc["metadata"]["namespace"]
+    status = isvc.get("status", {})
     ready: dict[str, str] = next(
         (item for item in status.get("conditions", []) if item["type"] == "Ready"), {}
     )
@@ -171,9 +182,12 @@ def _endpoint(
         raise errors.ServiceUnavailable(
             f"the InferenceService {service} in namespace {namespace} is not ready: {reason}"
         )
-    spec = found.get("spec", {})
+    spec = isvc.get("spec", {})
     standard = status.get("deploymentMode") in ("Standard", "RawDeployment")
-    targets = _deployments(service, namespace, found) if standard else _revisions(status)
+    if standard:
+        targets = _deployments(service, namespace, isvc) if component == "predictor" else ()
+    else:
+        targets = _revisions(status, component)
     return Endpoint(
         service,
         namespace,
@@ -187,9 +201,9 @@ def _endpoint(
     )
 
 
-def _revisions(status: dict[str, Any]) -> tuple[Target, ...]:
+def _revisions(status: dict[str, Any], component: str) -> tuple[Target, ...]:
     """The revisions of Knative mode, by the traffic that the status declares."""
-    traffic = status.get("components", {}).get("predictor", {}).get("traffic", [])
+    traffic = status.get("components", {}).get(component, {}).get("traffic", [])
     return tuple(
         Target(
             revision=target["revisionName"],

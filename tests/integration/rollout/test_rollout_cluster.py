@@ -270,7 +270,7 @@ class TestRecords:
             dataclasses.replace(begun, state=state(phase=Phase.PROMOTED, ended=2.0))
         )
         again = rollouts.write(done.begun(state(id="digits-2"), isvc))
-        assert [each.id for each in again.history] == ["digits-1"]
+        assert [each.id for each in again.history] == ["digits-20261121T210000Z"]
 
 
 class TestDrivers:

@@ -11,13 +11,17 @@ import pytest
 import yaml
 
 from calumma import errors, inference
+from calumma.inference import location
 
 from .conftest import Api
 
 ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices/digits"
 CONFIG = "/api/v1/namespaces/kserve/configmaps/calumma"
 
+METADATA = {"name": "digits", "namespace": "default"}
+
 READY: dict[str, Any] = {
+    "metadata": METADATA,
     "spec": {"predictor": {"model": {"modelFormat": {"name": "triton"}}}},
     "status": {
         "url": "http://digits.default.localhost:8080",
@@ -194,6 +198,21 @@ def test_pairs_need_a_host_for_each_side_and_no_share(api: Api) -> None:
         found.canary()
 
 
+def test_who_holds_the_object_needs_no_cluster_and_may_ask_for_the_transformer() -> None:
+    latest = {"latestRevision": True, "percent": 5, "revisionName": "t2", "url": "http://t2"}
+    prev = {"percent": 95, "revisionName": "t1", "url": "http://t1"}
+    status = tagged(10)
+    status["components"]["transformer"] = {"traffic": [latest, prev]}
+    isvc = {**READY, "status": status}
+    found = location.endpoint(isvc, "http://watch")
+    assert [each.revision for each in found.sides()] == ["r1", "r2"]
+    assert (found.service, found.namespace, found.prometheus) == (*METADATA.values(), "http://watch")
+    transformer = location.endpoint(isvc, component="transformer")
+    assert [each.url for each in transformer.hosts()] == ["http://t1", "http://t2"]
+    with pytest.raises(errors.ServiceUnavailable, match="digits in namespace default is not ready"):
+        location.endpoint({"metadata": METADATA})
+
+
 def standard(*canaries: dict[str, Any], **spec: Any) -> dict[str, Any]:
     status = {
         **READY["status"],
@@ -202,7 +221,7 @@ def standard(*canaries: dict[str, Any], **spec: Any) -> dict[str, Any]:
         "components": {"predictor": {"url": "http://digits-predictor-default.localhost:8080"}},
         "canaryStatuses": list(canaries),
     }
-    return {"spec": {**READY["spec"], **spec}, "status": status}
+    return {"metadata": METADATA, "spec": {**READY["spec"], **spec}, "status": status}
 
 
 V2 = {"name": "v2", "ready": True, "trafficPercent": 20}

@@ -89,7 +89,7 @@ def test_only_a_verb_is_a_wish(request_: str, wish: str | None) -> None:
 
 
 def test_two_rollouts_of_one_service_are_refused() -> None:
-    with pytest.raises(errors.RolloutError, match="digits-1 is Pending; promote or abort it"):
+    with pytest.raises(errors.RolloutError, match="digits-20261121T210000Z is Pending; promote or abort it"):
         full().begun(state(id="digits-2"), ISVC)
 
 
@@ -97,7 +97,7 @@ def test_a_rollout_that_has_ended_goes_into_the_history() -> None:
     ended = dataclasses.replace(full(), state=state(phase=Phase.ROLLED_BACK, why="worse"))
     begun = ended.begun(state(id="digits-2"), ISVC)
     assert begun.state is not None and begun.state.id == "digits-2"
-    assert [each.id for each in begun.history] == ["digits-1", "digits-0"]
+    assert [each.id for each in begun.history] == ["digits-20261121T210000Z", "digits-0"]
     assert begun.history[0].why == "worse"
     assert (begun.request, begun.answer, begun.status, begun.routing) == (None, "", "", None)
 
