@@ -32,11 +32,20 @@ def sides(endpoint: inference.Endpoint, plan: online.Online) -> Sides[inference.
     """
     if plan.traffic != "replay":
         return Sides(*endpoint.canary())
-    if endpoint.transformed and plan.predictor is None:
+    return hosts(endpoint, plan.predictor, "online.predictor")
+
+
+def hosts(
+    endpoint: inference.Endpoint, form: online.Predictor | None, place: str
+) -> Sides[inference.Target]:
+    """The two revisions at hosts of their own; ``place`` is where a document says the ``form``.
+
+    Raises :class:`~calumma.errors.EvaluationError` where they cannot be asked.
+    """
+    if endpoint.transformed and form is None:
         raise errors.EvaluationError(
             f"the hosts of {endpoint.service}'s revisions lead past its transformer, to predictors "
-            "that take tensors; say in the suite which, by online.predictor with input, output, "
-            "classes and image"
+            f"that take tensors; say which by {place} with input, output, classes and image"
         )
     return Sides(*endpoint.hosts())
 
@@ -111,9 +120,10 @@ async def measure(
     times = list(schedule.poisson(plan.rate, seed=seed, seconds=plan.seconds))
     told = _Progress(progress, len(times), "requests")
     url = endpoint.url
-    async with _client(endpoint, url, plan if not endpoint.transformed else None) as client:
+    form = plan.predictor if not endpoint.transformed else None
+    async with client(url, endpoint.model, form) as whole:
         order = schedule.shuffled(population, seed=seed)
-        outcomes = await generator.send(client, times, order, progress=told.one)
+        outcomes = await generator.send(whole, times, order, progress=told.one)
     return Measured([outcome.answer for outcome in outcomes], None)
 
 
@@ -129,33 +139,39 @@ async def _replay(
     most = min(len(population), max(1, round(plan.rate * plan.seconds)))
     order = list(itertools.islice(schedule.shuffled(population, seed=seed), most))
     told = _Progress(progress, most, "pairs")
-    hosts = [str(target.url) for target in targets]
+    urls = [str(target.url) for target in targets]
     async with (
-        _client(endpoint, hosts[0], plan) as stable,
-        _client(endpoint, hosts[1], plan) as canary,
+        client(urls[0], endpoint.model, plan.predictor) as stable,
+        client(urls[1], endpoint.model, plan.predictor) as canary,
     ):
         sent = await pairs.send(stable, canary, order, rate=plan.rate, seed=seed, progress=told.one)
-    paired = [
-        pairs.Pair(*(_of(answer, target) for answer, target in zip(each, targets, strict=True)))
-        for each in sent
-    ]
+    paired = [attributed(each, targets) for each in sent]
     return Measured([answer for each in paired for answer in each], paired)
 
 
+def attributed(pair: pairs.Pair, targets: Sides[inference.Target]) -> pairs.Pair:
+    """The answers of the revisions' own hosts, which on a cluster do not name the revision.
+
+    Raises :class:`~calumma.errors.EvaluationError` where another revision answered.
+    """
+    return pairs.Pair(*(_of(answer, target) for answer, target in zip(pair, targets, strict=True)))
+
+
+def client(
+    url: str, model: str, form: online.Predictor | None, *, timeout: float = 30.0
+) -> inference.Client:
+    """A client of images; with a ``form``, of a predictor's tensors."""
+    if form is None:
+        return inference.Client(url, model, timeout=timeout)
+    return predictor.Client(url, model, form.form, timeout=timeout)
+
+
 def _of(answer: cases.Answer, target: inference.Target) -> cases.Answer:
-    """The answer of a revision's own host, which on a cluster does not name the revision."""
     if answer.revision not in (None, target.revision):
         raise errors.EvaluationError(
             f"{answer.revision} answered at {target.url}, the host of {target.revision}"
         )
     return dataclasses.replace(answer, revision=target.revision)
-
-
-def _client(endpoint: inference.Endpoint, url: str, plan: online.Online | None) -> inference.Client:
-    """A client of images; of tensors where the plan says how."""
-    if plan is None or plan.predictor is None:
-        return inference.Client(url, endpoint.model)
-    return predictor.Client(url, endpoint.model, plan.predictor.form)
 
 
 class _Progress:

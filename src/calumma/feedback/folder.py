@@ -53,24 +53,41 @@ def read(path: Path | str) -> Contents:
     Raises :class:`~calumma.errors.FeedbackError` for a folder that is not there, and for a line
     that is no record.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise errors.FeedbackError(
-            f"the feedback folder {folder} is not there; `python -m calumma.feedback --folder "
-            f"{folder}` makes it and writes what KServe's logger sends"
-        )
-    torn = 0
-    predictions: list[records.Prediction] = []
-    labels: list[records.Label] = []
-    for each in _files(folder, "predictions"):
-        found, broken = _lines(each, records.Prediction)
-        predictions += found
-        torn += broken
-    for each in _files(folder, "labels"):
-        marks, broken = _lines(each, records.Label)
-        labels += marks
-        torn += broken
-    return Contents(tuple(predictions), tuple(labels), torn)
+    return Reader(path).read()
+
+
+class Reader:
+    """Reads a folder again and again; a line that was read is not read again."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._folder = Path(path)
+        self._predictions: list[records.Prediction] = []
+        self._labels: list[records.Label] = []
+        self._read: dict[Path, tuple[int, int]] = {}
+
+    def read(self) -> Contents:
+        """Everything in the folder now; raises as :func:`read` does."""
+        if not self._folder.is_dir():
+            raise errors.FeedbackError(
+                f"the feedback folder {self._folder} is not there; `python -m calumma.feedback "
+                f"--folder {self._folder}` makes it and writes what KServe's logger sends"
+            )
+        torn = self._add("predictions", records.Prediction, self._predictions)
+        torn += self._add("labels", records.Label, self._labels)
+        return Contents(tuple(self._predictions), tuple(self._labels), torn)
+
+    def _add(self, kind: str, model: type[Line], into: list[Line]) -> int:
+        """Take what is new in the files of a kind; how many of them end in a torn line."""
+        torn = 0
+        for each in _files(self._folder, kind):
+            size, lines = self._read.get(each, (0, 0))
+            with _opened(each) as file:
+                file.seek(size)
+                *whole, rest = file.read().split(b"\n")
+            into += list(_records(whole, model, each, lines))
+            self._read[each] = size + sum(len(line) + 1 for line in whole), lines + len(whole)
+            torn += bool(rest)
+        return torn
 
 
 def image(path: Path | str, digest: str) -> bytes:
@@ -200,21 +217,17 @@ def _files(folder: Path, kind: str) -> Iterator[Path]:
             yield each
 
 
-def _lines(path: Path, model: type[Line]) -> tuple[list[Line], int]:
-    """The records of a file, and 1 when its last line is torn."""
-    with _opened(path) as file:
-        *whole, rest = file.read().split(b"\n")
-    found = []
-    for number, line in enumerate(whole, 1):
+def _records(lines: list[bytes], model: type[Line], path: Path, before: int) -> Iterator[Line]:
+    """What the lines say, of which the first is preceded by others of its file."""
+    for number, line in enumerate(lines, before + 1):
         try:
-            found.append(model.model_validate_json(line))
+            yield model.model_validate_json(line)
         except pydantic.ValidationError as error:
             what = error.errors()[0]
             place = ".".join(map(str, what["loc"])) or "the line"
             raise errors.FeedbackError(
                 f"line {number} of {path} is no record: {place}: {what['msg']}"
             ) from error
-    return found, int(bool(rest))
 
 
 def _place(folder: Path, digest: str) -> Path:
