@@ -215,6 +215,8 @@ class State(document.Part):
     """Of the canary in this step."""
     sent: int = 0
     """Pairs that were taken from the data so far: none is sent twice."""
+    counted: dict[str, float] = pydantic.Field(default_factory=dict)
+    """How far each source is counted; :mod:`calumma.rollout.sources` says what by which name."""
     tallies: dict[str, Tally] = pydantic.Field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
     shares: tuple[tuple[int, int, int], ...] = ()
