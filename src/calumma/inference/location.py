@@ -36,8 +36,8 @@ class Endpoint:
     declared split of its predictor (empty where the cluster does not declare one; of another
     component where :func:`endpoint` was asked for it), and
     ``prometheus`` the address of the cluster's Prometheus, None when it names none. ``standard``
-    says that it is in Standard mode, ``transformed`` that callers meet a transformer. ``predictor``
-    is where the predictor answers without its transformer, None where the status does not say.
+    says that it is in Standard mode, ``transformed`` that the targets are behind a transformer.
+    ``predictor`` is where the predictor answers without its transformer, None where the status does not say.
     """
 
     service: str
@@ -196,7 +196,7 @@ def endpoint(
         targets,
         prometheus,
         standard,
-        "transformer" in spec,
+        component == "predictor" and "transformer" in spec,
         status.get("components", {}).get("predictor", {}).get("url"),
     )
 

@@ -206,7 +206,10 @@ def test_who_holds_the_object_needs_no_cluster_and_may_ask_for_the_transformer()
     isvc = {**READY, "status": status}
     found = location.endpoint(isvc, "http://watch")
     assert [each.revision for each in found.sides()] == ["r1", "r2"]
-    assert (found.service, found.namespace, found.prometheus) == (*METADATA.values(), "http://watch")
+    assert (found.service, found.namespace, found.prometheus) == (
+        *METADATA.values(),
+        "http://watch",
+    )
     transformer = location.endpoint(isvc, component="transformer")
     assert [each.url for each in transformer.hosts()] == ["http://t1", "http://t2"]
     with pytest.raises(errors.ServiceUnavailable, match="digits in namespace default is not ready"):

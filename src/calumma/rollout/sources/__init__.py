@@ -1,0 +1,248 @@
+"""What each look learns of the two revisions: increments of the metrics, from three sources.
+
+- :mod:`~calumma.rollout.sources.prometheus`: users' requests, failed and slow ones.
+- :mod:`~calumma.rollout.sources.pairs`: the same images sent to both revisions' own hosts, in the
+  background; :mod:`~calumma.rollout.sources.populations` says which, and
+  :mod:`~calumma.rollout.sources.disagreements` keeps what they do not agree about.
+- :mod:`~calumma.rollout.sources.feedback`: users' requests whose label came later. Pure.
+- :mod:`~calumma.rollout.sources.tallies`: all of it as increments. Pure.
+
+Each has its own cursor in the state's ``counted``, and its own sentence when nothing is known of
+it: what one source does not say hides nothing of the others. The names in ``counted`` are
+``prometheus`` (a Unix time), ``feedback``, ``predictions`` and ``labels`` (a time and two numbers
+of lines), and ``step 0``, ``step 1`` and so on (when a step's share began to count).
+
+Where users' requests reach the canary, pairs and users take turns, because Prometheus cannot tell
+them apart: after a burst of pairs, which lasts for one interval, there is none until a stretch of
+users' requests is counted. Next room: :mod:`calumma.rollout.judgement`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from calumma import errors
+from calumma.canary.counts import Sides
+from calumma.feedback import folder
+from calumma.inference import location
+from calumma.rollout import policy as policies
+from calumma.rollout import state
+from calumma.rollout.sources import (
+    disagreements,
+    feedback,
+    pairs,
+    populations,
+    prometheus,
+    tallies,
+)
+
+
+@dataclass
+class Counted:
+    """What a look has learned.
+
+    ``tallies`` are the increments by metric. ``requests`` are the canary's since the last look,
+    pairs among them, as far as they are known; ``users`` those of users alone to the canary and to
+    stable, which the declared split is held against (both 0 where nothing is known, and at the
+    share 0). ``sent`` and ``counted`` belong into the state before the next look. ``troubles`` say
+    by source what keeps us from knowing, ``remarks`` what is worth saying and no trouble.
+    """
+
+    sent: int
+    counted: dict[str, float]
+    tallies: dict[str, state.Tally] = field(default_factory=dict)
+    requests: int = 0
+    users: tuple[int, int] = (0, 0)
+    troubles: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
+
+
+class Sources:
+    """The sources of one rollout that is under way; use it as an asynchronous context manager.
+
+    ``isvc`` is the InferenceService as it is when the canary is ready, ``components`` those that
+    are rolled out, the predictor first. ``prometheus`` is the address that the cluster names, and
+    ``evidence`` the folder that keeps disagreements. ``id`` and ``began`` are the state's. Raises
+    :class:`~calumma.errors.ServiceUnavailable` for a service that is not ready, and
+    :class:`~calumma.errors.EvaluationError` for one without exactly one canary.
+
+    Who could not write the state because somebody else was faster must not go on with the same
+    object: another process may have taken the same pairs.
+    """
+
+    def __init__(
+        self,
+        policy: policies.Policy,
+        isvc: dict[str, Any],
+        components: Sequence[str],
+        *,
+        prometheus: str | None,
+        evidence: Path,
+        id: str,
+        began: float,
+    ) -> None:
+        self._policy, self._evidence = policy, evidence
+        self._prometheus = policy.sources.prometheus or prometheus
+        endpoints = [location.endpoint(isvc, prometheus, each) for each in components]
+        self._name = (endpoints[0].namespace, endpoints[0].service)
+        self._revisions = {
+            component: Sides(*(target.revision for target in endpoint.sides()))
+            for component, endpoint in zip(components, endpoints, strict=True)
+        }
+        self._population = populations.of(policy, id, began)
+        self._sender: pairs.Sender | None = None
+        if policy.sources.pairs is not None and self._population is not None:
+            self._sender = pairs.Sender(
+                endpoints[0],
+                self._population,
+                form=policy.sources.pairs.predictor if components[0] == "predictor" else None,
+                rate=policy.sources.pairs.rate,
+                seconds=policy.interval,
+                seed=id,
+            )
+        found = policy.sources.feedback
+        self._reader = folder.Reader(Path(policy.project) / found.folder) if found else None
+
+    async def __aenter__(self) -> Self:
+        if self._sender is not None:
+            await self._sender.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._sender is not None:
+            await self._sender.__aexit__()
+
+    async def look(
+        self,
+        since: float,
+        now: float,
+        step: int,
+        weight: int,
+        sent: int,
+        counted: Mapping[str, float],
+    ) -> Counted:
+        """What became known since the last look; it waits for Prometheus, and never for pairs.
+
+        ``since`` is the Unix time from which requests count: when the step's share came into
+        effect, and the warm-up after it. ``sent`` and ``counted`` are what is on disk.
+        """
+        found = Counted(sent, {f"{feedback.STEP}{step}": since, **counted})
+        shared = weight > 0 or self._policy.mirror > 0
+        turn = not shared
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._add_feedback(found, now))
+            if shared and now > since:
+                counting = group.create_task(self._add_requests(found, since, now, step, weight))
+        if shared and now > since:
+            turn = counting.result()
+        await self._add_pairs(found, step)
+        if self._sender is not None:
+            if turn and now >= since:
+                self._sender.go(sent)
+            found.sent = self._sender.take(sent)
+        return found
+
+    async def _add_requests(
+        self, found: Counted, since: float, now: float, step: int, weight: int
+    ) -> bool:
+        """Add what Prometheus counted; whether it is the turn of pairs now."""
+        if self._sender is not None and self._sender.busy:
+            return False
+        before = found.counted.get("prometheus", 0.0)
+        begin = max(before, since, self._sender.idle if self._sender else 0.0)
+        try:
+            window = await asyncio.to_thread(
+                prometheus.window,
+                self._prometheus,
+                self._name,
+                self._revisions,
+                since=begin,
+                now=now,
+                goes_on=begin == before,
+            )
+        except errors.MonitoringError as error:
+            self._complain(found, [str(error)])
+            return True
+        if window is None:
+            return False
+        metrics = self._policy.metrics
+        self._complain(
+            found, [*window.troubles, *prometheus.without_bucket(metrics, window.counts)]
+        )
+        found.counted["prometheus"] = window.until
+        found.tallies |= tallies.of_requests(metrics, window.counts, step)
+        stable, canary = (side[0].requests for side in window.counts)
+        found.requests += canary
+        found.users = (canary, stable) if weight else (0, 0)
+        return True
+
+    def _complain(self, found: Counted, sentences: Sequence[str]) -> None:
+        """Say what is wrong with Prometheus; no trouble where no metric rests on it."""
+        rests = any(
+            isinstance(each, policies.Errors | policies.Slow) for each in self._policy.metrics
+        )
+        if sentences:
+            (found.troubles if rests else found.remarks)["prometheus"] = "; ".join(sentences)
+
+    async def _add_pairs(self, found: Counted, step: int) -> None:
+        """Add the pairs that came back, and keep those that do not agree."""
+        if self._sender is None:
+            return
+        came = self._sender.found()
+        found.tallies |= tallies.of_pairs(self._policy.metrics, came, step)
+        found.requests += len(came)
+        if self._sender.trouble:
+            found.troubles["pairs"] = self._sender.trouble
+        elif self._sender.used_up:
+            found.remarks["pairs"] = self._sender.used_up
+        try:
+            await asyncio.to_thread(disagreements.keep, self._evidence, came)
+        except OSError as error:
+            found.remarks["evidence"] = f"the disagreements of pairs cannot be kept: {error}"
+
+    async def _add_feedback(self, found: Counted, now: float) -> None:
+        """Add what users' requests turned out to be."""
+        plan, population = self._policy.sources.feedback, self._population
+        if self._reader is None or plan is None or not self._rests_on_feedback:
+            return
+        if "predictor" not in self._revisions:
+            found.troubles["feedback"] = (
+                "predictions name their predictor's revision, and what is rolled out is the "
+                "transformer, so feedback says nothing of it"
+            )
+            return
+        if population is not None and population.size is None and not self._sender_trouble:
+            return  # which images are the rollout's own is not known yet
+        rules = feedback.Rules(
+            service=self._name[1],
+            namespace=self._name[0],
+            revisions=self._revisions["predictor"],
+            maturity=plan.maturity,
+            adjudicator=plan.adjudicator,
+            own=population.digests if population else (),
+            recorded=isinstance(population, populations.Recorded),
+        )
+        steps = feedback.Steps.of(found.counted, self._policy.warmUp)
+        before = feedback.Cursor.of(found.counted)
+        try:
+            contents = await asyncio.to_thread(self._reader.read)
+        except errors.FeedbackError as error:
+            found.troubles["feedback"] = str(error)
+            return
+        new = await asyncio.to_thread(feedback.new, contents, rules, steps, before, now)
+        found.counted |= new.cursor._asdict()
+        found.tallies |= tallies.of_feedback(self._policy.metrics, new.answers)
+        if silence := new.silence(rules, steps, now, self._policy.quiet):
+            found.troubles["feedback"] = silence
+
+    @property
+    def _sender_trouble(self) -> str:
+        return self._sender.trouble if self._sender is not None else ""
+
+    @property
+    def _rests_on_feedback(self) -> bool:
+        return any(getattr(each, "source", "") == "feedback" for each in self._policy.metrics)
