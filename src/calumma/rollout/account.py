@@ -68,8 +68,8 @@ def sides(state: State) -> report.Table:
 def shares(state: State) -> report.Table:
     """The canary's share of users' requests in each step, beside the declared one."""
     found, remarks = [], {}
-    for number, (weight, canary, stable) in enumerate(state.shares, 1):
-        name = f"step {number}: canary's share"
+    for weight, canary, stable in state.shares:
+        name = f"canary's share at {weight}%"
         found.append(metrics.proportion(name, canary, canary + stable))
         remarks[name] = f"{weight}% is declared"
     return report.Table(

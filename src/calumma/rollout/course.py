@@ -12,7 +12,7 @@ from typing import NamedTuple
 from calumma.rollout import judgement
 from calumma.rollout.state import Reading, State, Tally
 
-MOST_POINTS = 80
+MOST_POINTS = 40
 """A picture is no better with more."""
 
 

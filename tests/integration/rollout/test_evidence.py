@@ -12,7 +12,7 @@ from calumma import datasets, running
 from calumma.cluster import layout
 from calumma.rollout import evidence
 from calumma.rollout.state import Note, Phase, State
-from support import rollouts
+from support import moments
 
 ROOT = Path(__file__).parents[3]
 NOTEBOOK = ROOT / "evaluation/rollout.ipynb"
@@ -25,7 +25,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "evaluation/rollout.ipynb").write_bytes(NOTEBOOK.read_bytes())
     folder = evidence.folder(tmp_path, "digits", "digits-1") / "disagreements"
     for case in datasets.held_out("digits")[:7]:
-        rollouts.keep_disagreement(folder, case, str(case.label), "another")
+        moments.keep_disagreement(folder, case, str(case.label), "another")
     with (folder / "disagreements.jsonl").open("a") as file:
         file.write('{"image": "half a li')
     return tmp_path
@@ -37,15 +37,13 @@ def keeping(project: Path) -> evidence.Evidence:
 
 def rolled_back() -> State:
     note = Note(
-        time=rollouts.BEGAN + 60,
+        time=moments.BEGAN + 60,
         reason="RolledBack",
         text="errors <is> worse",
         warning=True,
         evidence="runs/rollouts/digits/digits-1/01-step-1/report.html",
     )
-    return rollouts.counted(
-        worse=0.2, phase=Phase.ROLLED_BACK, why="errors is worse", notes=(note,)
-    )
+    return moments.counted(worse=0.2, phase=Phase.ROLLED_BACK, why="errors is worse", notes=(note,))
 
 
 async def test_a_moment_is_an_executed_notebook_with_its_report(project: Path) -> None:
@@ -102,9 +100,9 @@ async def test_what_cannot_be_made_is_told_and_stops_nothing(project: Path) -> N
 @pytest.mark.parametrize(
     ("given", "verdict"),
     [
-        (rollouts.counted(phase=Phase.PROMOTED, why="shown not to be worse", looks=200), "pass"),
-        (rollouts.counted(phase=Phase.PROGRESSING, looks=2), "inconclusive"),
-        (rollouts.state(phase=Phase.PENDING, canary=None), "inconclusive"),
+        (moments.counted(phase=Phase.PROMOTED, why="shown not to be worse", looks=200), "pass"),
+        (moments.counted(phase=Phase.PROGRESSING, looks=2), "inconclusive"),
+        (moments.state(phase=Phase.PENDING, canary=None), "inconclusive"),
     ],
     ids=["promoted", "under way", "not begun"],
 )

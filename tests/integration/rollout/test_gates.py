@@ -15,7 +15,7 @@ import pytest
 from calumma.cluster import layout
 from calumma.rollout import gates, telling
 from calumma.rollout.policy import Gate
-from support import rollouts, suites
+from support import moments, suites
 
 EVALUATION: dict[str, Any] = {"evaluation": {"suite": "evaluation/suites/small.yaml"}}
 
@@ -24,10 +24,10 @@ EVALUATION: dict[str, Any] = {"evaluation": {"suite": "evaluation/suites/small.y
 async def asked(project: Path, *wanted: dict[str, Any]) -> AsyncIterator[gates.Gates]:
     """The gates of a first step, all of them asked."""
     found = [Gate.model_validate(each, strict=False) for each in wanted]
-    policy = rollouts.policy(project=str(project), steps=[{"weight": 0, "gates": list(wanted)}])
+    policy = moments.policy(project=str(project), steps=[{"weight": 0, "gates": list(wanted)}])
     home = layout.Home(project / "home")
     asking = gates.Gates("digits-1", policy, project / "runs/rollouts/digits/digits-1", home)
-    told = telling.document(rollouts.state(), "May the first step begin?")
+    told = telling.document(moments.state(), "May the first step begin?")
     for index, gate in enumerate(found):
         asking.ask(f"0/{index}", gate, told)
     try:
@@ -133,7 +133,7 @@ async def test_an_evaluation_does_not_get_the_policys_secrets(
         "import os\nassert os.environ['PLAIN'] == '1' and 'HOOK' not in os.environ",
         suites.REPORT,
     )
-    async with rollouts.webhook(lambda _: 200) as (url, _):
+    async with moments.webhook(lambda _: 200) as (url, _):
         monkeypatch.setenv("HOOK", url)
         monkeypatch.setenv("PLAIN", "1")
         wanted = {"webhook": {"environment": "HOOK"}}
@@ -144,7 +144,7 @@ async def test_an_evaluation_does_not_get_the_policys_secrets(
 
 async def test_a_webhook_gets_the_status_and_agrees(tmp_path: Path) -> None:
     async with (
-        rollouts.webhook(lambda _: 204) as (url, told),
+        moments.webhook(lambda _: 204) as (url, told),
         asked(tmp_path, hook(tmp_path, url)) as asking,
     ):
         found = await answer(asking)
@@ -156,7 +156,7 @@ async def test_a_webhook_gets_the_status_and_agrees(tmp_path: Path) -> None:
 
 async def test_a_webhook_refuses(tmp_path: Path) -> None:
     async with (
-        rollouts.webhook(lambda _: 403) as (url, told),
+        moments.webhook(lambda _: 403) as (url, told),
         asked(tmp_path, hook(tmp_path, url)) as asking,
     ):
         found = await answer(asking)
@@ -169,7 +169,7 @@ async def test_a_webhook_that_says_neither_is_asked_again_and_a_redirect_is_no_y
 ) -> None:
     statuses = {1: 503, 2: 302, 3: 429}
     async with (
-        rollouts.webhook(lambda number: statuses.get(number, 200)) as (url, told),
+        moments.webhook(lambda number: statuses.get(number, 200)) as (url, told),
         asked(tmp_path, hook(tmp_path, url)) as asking,
     ):
         found = await answer(asking)
@@ -181,7 +181,7 @@ async def test_a_webhook_that_says_neither_is_asked_again_and_a_redirect_is_no_y
 async def test_no_answer_in_time_is_a_refusal_that_does_not_tell_the_url(
     tmp_path: Path, listens: bool
 ) -> None:
-    async with rollouts.webhook(lambda _: 500) as (url, told):
+    async with moments.webhook(lambda _: 500) as (url, told):
         if not listens:
             url = "http://127.0.0.1:1/hooks/hidden"
         async with asked(tmp_path, hook(tmp_path, url, timeout=1.5)) as asking:
@@ -219,7 +219,7 @@ async def test_a_secret_that_is_not_there_is_an_error_that_names_it(tmp_path: Pa
 async def test_a_person_is_not_asked_and_another_key_is_another_question(tmp_path: Path) -> None:
     statuses = {1: 403}
     async with (
-        rollouts.webhook(lambda number: statuses.get(number, 200)) as (url, _),
+        moments.webhook(lambda number: statuses.get(number, 200)) as (url, _),
         asked(tmp_path, hook(tmp_path, url), {"person": "May it?"}) as asking,
     ):
         assert (await answer(asking)).outcome == "refuse"

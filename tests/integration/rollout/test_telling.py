@@ -15,12 +15,12 @@ from calumma.cluster import layout
 from calumma.rollout import telling
 from calumma.rollout.policy import Policy
 from calumma.rollout.state import Phase, State
-from support import rollouts
+from support import moments
 
 
 def policy(folder: Path, way: str, secret: str) -> Policy:
     (folder / "secret").write_text(secret + "\n")
-    return rollouts.policy(notify={way: {"file": str(folder / "secret")}})
+    return moments.policy(notify={way: {"file": str(folder / "secret")}})
 
 
 def rolled_back() -> State:
@@ -35,14 +35,14 @@ def rolled_back() -> State:
         "n": 400,
         "other_n": 3600,
     }
-    return rollouts.state(phase=Phase.ROLLED_BACK, why="errors is worse", readings=[reading])
+    return moments.state(phase=Phase.ROLLED_BACK, why="errors is worse", readings=[reading])
 
 
 async def test_a_failure_to_tell_is_tried_again_in_order(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     statuses = {1: 500, 2: 302}
-    async with rollouts.webhook(lambda number: statuses.get(number, 200)) as (url, told):
+    async with moments.webhook(lambda number: statuses.get(number, 200)) as (url, told):
         people = telling.Telling(policy(tmp_path, "webhook", url), tmp_path, layout.Home(tmp_path))
         began = time.monotonic()
         for text in ("one", "two"):
@@ -84,7 +84,7 @@ async def test_a_command_gets_the_same_document_and_its_numbers_are_json(tmp_pat
 
 
 async def test_without_alerts_nobody_is_told(tmp_path: Path) -> None:
-    people = telling.Telling(rollouts.policy(), tmp_path, layout.Home(tmp_path))
+    people = telling.Telling(moments.policy(), tmp_path, layout.Home(tmp_path))
     people.tell(telling.document(rolled_back(), "one"))
     await people.close(1)
     assert not people.trouble
