@@ -20,8 +20,8 @@ from calumma import errors
 from calumma.rollout import cluster, record, service
 from calumma.rollout.state import Phase
 from support import api_server
+from support.moments import state
 from support.patched import Knative, uri
-from support.rollouts import state
 
 ISVCS = f"{api_server.ISVC}/namespaces"
 _NUMBERS = itertools.count(1)

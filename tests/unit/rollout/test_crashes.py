@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from calumma.rollout import steps
 from calumma.rollout.look import MOST_NOTES, declared
 from calumma.rollout.state import Phase, State, Verdict
-from support.simulated_rollout import Kill, Rollout, Service, policy, revision
+from support.rollouts import Kill, Rollout, Service, policy, revision
 
 PROVEN, WORSE, UNCLEAR = (0.1, 0.1), (0.5, 0.1), (0.11, 0.1)
 POLICY: dict[str, Any] = {"deadline": 400}

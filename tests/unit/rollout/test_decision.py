@@ -9,7 +9,7 @@ import pytest
 from calumma import errors
 from calumma.rollout import decision
 from calumma.rollout.state import Phase, Reading, State, Verdict
-from support.simulated_rollout import INTERVAL, Rollout, Service, policy, revision, serving
+from support.rollouts import INTERVAL, Rollout, Service, policy, revision, serving
 
 PROVEN = (0.1, 0.1)
 WORSE = (0.5, 0.1)

@@ -8,7 +8,7 @@ import pytest
 
 from calumma.rollout.decision import RunGate
 from calumma.rollout.state import GateResult, Phase, Reading, State, Verdict
-from support.simulated_rollout import Rollout, policy, revision
+from support.rollouts import Rollout, policy, revision
 
 SUITE = {"evaluation": {"suite": "suites/digits.yaml"}}
 HOOK = {"webhook": {"environment": "HOOK"}}

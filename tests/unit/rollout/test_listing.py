@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calumma.rollout import listing
 from calumma.rollout.state import Phase
-from support.simulated_rollout import Rollout, policy
+from support.rollouts import Rollout, policy
 
 PERSON = {"person": "Do the pictures look right?"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calumma.rollout.state import Phase, State, Verb
-from support.simulated_rollout import Rollout, policy, revision
+from support.rollouts import Rollout, policy, revision
 
 WORSE = (0.5, 0.1)
 LONG = [{"weight": 10, "seconds": 500}, {"weight": 50, "seconds": 30}]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from calumma import errors
-from support.simulated_rollout import policy
+from support.rollouts import policy
 
 PLANNED = {"name": "errors", "kind": "errors", "margin": 0.05, "planned": 1000}
 AGREEMENT = {"name": "agreement", "kind": "agreement", "at_least": 0.9}

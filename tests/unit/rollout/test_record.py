@@ -12,7 +12,7 @@ from calumma import errors
 from calumma.rollout import record
 from calumma.rollout.state import Note, Phase, Reading, Tally, Verdict, Window
 from support import api_server
-from support.rollouts import state
+from support.moments import state
 
 ISVC = api_server.isvc("digits") | {
     "metadata": {"name": "digits", "namespace": "team", "uid": "u-1", "resourceVersion": "7"}
@@ -89,7 +89,9 @@ def test_only_a_verb_is_a_wish(request_: str, wish: str | None) -> None:
 
 
 def test_two_rollouts_of_one_service_are_refused() -> None:
-    with pytest.raises(errors.RolloutError, match="digits-20261121T210000Z is Pending; promote or abort it"):
+    with pytest.raises(
+        errors.RolloutError, match="Z is Pending; promote or abort it"
+    ):
         full().begun(state(id="digits-2"), ISVC)
 
 

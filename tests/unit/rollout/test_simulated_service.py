@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from support.simulated_rollout import Service
+from support.rollouts import Service
 from support.simulation import Simulation, digits, predictor_revision
 
 Change = tuple[str, int]
