@@ -25,7 +25,7 @@ answers = panels.Section(
         ),
         panels.timeseries(
             "Latency, median and 95th percentile",
-            "Time to the whole answer as the gateway sees it, estimated within its buckets.",
+            "Time to the whole answer as who counts it sees it, estimated within its buckets.",
             "ms",
             {
                 f"{LEGEND} p50": queries.latency(WHERE, WINDOW, 0.5, BOTH),
@@ -72,6 +72,61 @@ rollout = panels.Section(
             legend=LEGEND,
             width=12,
             decimals=0,
+        ),
+    ],
+)
+
+METRIC = "{{service}} {{metric}}"
+rollouts = panels.Section(
+    "Decisions of rollouts",
+    [
+        panels.stat(
+            "Rollouts",
+            "What is or was rolled out last, and where that is. Paused waits for a person.",
+            "short",
+            queries.rollouts(panels.SERVICE),
+            legend="{{service}}, {{canary}}: {{phase}}",
+            width=12,
+            names=True,
+        ),
+        panels.stat(
+            "Verdicts so far",
+            "What the counts show of each metric, however often somebody has looked: worse, not "
+            "worse by more than the margin, or unclear yet.",
+            "short",
+            queries.rollout_verdicts(panels.SERVICE),
+            legend="{{service}} {{metric}}: {{verdict}}",
+            width=12,
+            names=True,
+        ),
+        panels.timeseries(
+            "Difference of each metric, its bounds and the margin",
+            "The canary's value minus stable's, in the metric's own unit: above zero it is worse. "
+            "It is shown to be fine once its upper bound is below the margin, and to be worse once "
+            "its lower bound is above zero.",
+            "short",
+            {
+                METRIC: queries.rollout_metric(panels.SERVICE, "estimate"),
+                f"{METRIC}, low": queries.rollout_metric(panels.SERVICE, "low"),
+                f"{METRIC}, high": queries.rollout_metric(panels.SERVICE, "high"),
+                f"{METRIC}, margin": queries.rollout_metric(panels.SERVICE, "margin"),
+            },
+            minimum=None,
+        ),
+        panels.timeseries(
+            "Share that was set",
+            "The canary's share of the traffic, step by step.",
+            "percentunit",
+            {"{{service}}": queries.rollout_weight(panels.SERVICE)},
+            width=6,
+            maximum=1,
+        ),
+        panels.timeseries(
+            "Observations",
+            "How many requests, pairs or labels each metric rests on.",
+            "short",
+            {f"{METRIC} {{{{arm}}}}": queries.rollout_observations(panels.SERVICE)},
+            width=6,
         ),
     ],
 )
@@ -123,6 +178,6 @@ triton = panels.Section(
 dashboard = panels.dashboard(
     "Calumma: technical",
     "calumma-technical",
-    "Requests, errors, latency, the split between revisions, and Triton's work.",
-    [answers, rollout, triton],
+    "Requests, errors, latency, the split between revisions, rollouts, and Triton's work.",
+    [answers, rollout, rollouts, triton],
 )

@@ -1,8 +1,9 @@
 """What Prometheus has counted of both revisions, and the differences.
 
-Latency is judged by how many requests took longer than a bucket's bound, which was counted, and not
-by quantiles, which would have to be guessed between two bounds. Counts are extrapolated from
-scrapes and so are about right; a revision that Prometheus has no data of has no counts.
+Requests are counted exactly (:mod:`calumma.monitoring.counting`); what was predicted is
+extrapolated from scrapes and so is about right. Latency is judged by how many requests took longer
+than a bucket's bound, which was counted, and not by quantiles, which would have to be guessed
+between two bounds. A revision that Prometheus has no data of has no counts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 
 from calumma.canary.counts import Counts, Sides
 from calumma.inference import Target
-from calumma.monitoring import client, queries
+from calumma.monitoring import client, counting, queries
 from calumma.scoring import metrics, report
 
 
@@ -21,39 +22,32 @@ def read(
     service: str,
     namespace: str,
     targets: Sides[Target],
-    window: str,
-    at: float,
+    begin: float,
+    end: float,
 ) -> Sides[Counts]:
-    """The counts of both revisions' predictors in the ``window`` (``60s``) before ``at``.
+    """The counts of both revisions' predictors between two Unix times.
 
     Raises :class:`~calumma.errors.MonitoringError`.
     """
-    where = queries.where(namespace=namespace, service=service, component="predictor")
-    requests = watch.values(queries.requests(where, window), at=at)
-    failed = watch.values(queries.errors(where, window), at=at)
+    revisions = [target.revision for target in targets]
+    counted = counting.read(watch, service, namespace, revisions, begin=begin, end=end).revisions
     found = []
     for role, target in zip(Sides._fields, targets, strict=True):
-        one = queries.where(
-            namespace=namespace, service=service, component="predictor", revision=target.revision
+        made_by = _made_by(service, namespace, target)
+        classes = watch.values(
+            queries.prediction_counts(made_by, _window(begin, end)), "class", end
         )
-        latency = watch.values(queries.latency_buckets(one, window), "le", at)
-        failures = round(failed.get(target.revision, 0))
+        counts = counted[target.revision]
         found.append(
             Counts(
                 role=role,
                 revision=target.revision,
                 percent=target.percent,
                 source="prometheus",
-                requests=max(round(requests.get(target.revision, 0)), failures),
-                failures=failures,
-                classes=_rounded(
-                    watch.values(
-                        queries.prediction_counts(_made_by(service, namespace, target), window),
-                        "class",
-                        at,
-                    )
-                ),
-                latency={float(bound): round(n) for bound, n in latency.items()},
+                requests=counts.requests,
+                failures=counts.errors,
+                classes={name: round(value) for name, value in classes.items()},
+                latency=counts.at_most,
             )
         )
     return Sides(*found)
@@ -64,14 +58,15 @@ def confidence(
     service: str,
     namespace: str,
     targets: Sides[Target],
-    window: str,
-    at: float,
+    begin: float,
+    end: float,
 ) -> Sides[Mapping[float, int]]:
     """How many predictions of both had at most which confidence, by the bounds of the buckets."""
     found = []
     for target in targets:
-        query = queries.confidence_buckets(_made_by(service, namespace, target), window)
-        values = watch.values(query, "le", at)
+        made_by = _made_by(service, namespace, target)
+        query = queries.confidence_buckets(made_by, _window(begin, end))
+        values = watch.values(query, "le", end)
         found.append({float(bound): round(n) for bound, n in sorted(values.items())})
     return Sides(*found)
 
@@ -131,5 +126,6 @@ def _made_by(service: str, namespace: str, target: Target) -> str:
     return queries.where(namespace=namespace, service=service, predictor_revision=target.revision)
 
 
-def _rounded(values: Mapping[str, float]) -> dict[str, int]:
-    return {name: round(value) for name, value in values.items()}
+def _window(begin: float, end: float) -> str:
+    """The time between two Unix times for :mod:`~calumma.monitoring.queries`, whole seconds."""
+    return f"{max(1, end - begin):.0f}s"

@@ -15,6 +15,8 @@ from typing import Any
 
 from grafanalib import core
 
+from calumma.monitoring import vocabulary
+
 SERVICE = 'namespace=~"$namespace",service=~"$service"'
 WHERE = f'{SERVICE},revision=~"$revision"'
 WINDOW = "$__rate_interval"
@@ -48,6 +50,7 @@ def timeseries(
     *,
     width: int = 12,
     stacked: bool = False,
+    minimum: int | None = 0,
     maximum: int | None = None,
 ) -> Panel:
     """Lines over time. ``queries`` maps legends, such as ``{{revision}}``, to expressions."""
@@ -59,7 +62,7 @@ def timeseries(
         fillOpacity=30 if stacked else 0,
         stacking={"mode": "normal" if stacked else "none", "group": "A"},
         tooltipMode="multi",
-        valueMin=0,
+        valueMin=minimum,
         valueMax=maximum,
     )
     return Panel(content, width)
@@ -110,9 +113,9 @@ def dashboard(
     """A dashboard with variables for datasource, namespace, service and revision."""
     variables = [
         core.Template(name="datasource", label="Prometheus", query="prometheus", type="datasource"),
-        _labels("namespace", "up"),
-        _labels("service", 'up{namespace=~"$namespace"}'),
-        _labels("revision", 'up{namespace=~"$namespace",service=~"$service"}'),
+        _labels("namespace", vocabulary.REQUESTS),
+        _labels("service", f'{vocabulary.REQUESTS}{{namespace=~"$namespace"}}'),
+        _labels("revision", f"{vocabulary.REQUESTS}{{{SERVICE}}}"),
         *numbers,
     ]
     return core.Dashboard(

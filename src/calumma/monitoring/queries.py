@@ -8,9 +8,9 @@ whose series appears with them. A ratio has no value where its denominator saw n
 ratio is zero where there were requests and no series of errors.
 
 Series and labels: requests and their latency by the vocabulary's ``calumma:*``
-(:mod:`calumma.monitoring.vocabulary`), whoever counted them, Triton's ``nv_*``, the transformers'
-and the node's ``calumma_*``, and Prometheus' own ``up``, all with ``namespace``, ``service``,
-``component`` and ``revision``.
+(:mod:`calumma.monitoring.vocabulary`), whoever counted them, Triton's ``nv_*``, the ``calumma_*``
+of transformers, rollouts and the node, and Prometheus' own ``up``, all with ``namespace``,
+``service``, ``component`` and ``revision``.
 """
 
 from __future__ import annotations
@@ -78,12 +78,6 @@ def latency(where: str, window: str, quantile: float, by: tuple[str, ...] = REVI
     return f"histogram_quantile({quantile}, sum by ({_list((*by, 'le'))}) ({buckets}))"
 
 
-def latency_buckets(where: str, window: str) -> str:
-    """Requests in the window by the upper bound ``le``, in milliseconds, of their time."""
-    buckets = _grown(f"{vocabulary.LATENCY}{{{where}}}", window)
-    return f"sum by (le) ({buckets})"
-
-
 def share(where: str, window: str) -> str:
     """Each revision's share of its component's requests, from 0 to 1.
 
@@ -98,6 +92,37 @@ def share(where: str, window: str) -> str:
 def declared_share(where: str, by: tuple[str, ...] = COMPONENT) -> str:
     """The share of its component's requests that each revision should get, from 0 to 1."""
     return f"sum by ({_list(by)}) (calumma_traffic_percent{{{where}}}) / 100"
+
+
+def rollouts(where: str) -> str:
+    """1 for each service's last rollout, by ``service``, ``canary`` and ``phase``."""
+    phase = f"max by (namespace, service, phase) (calumma_rollout_phase{{{where}}})"
+    what = f"max by (namespace, service, canary) (calumma_rollout_info{{{where}}})"
+    return f"{phase} * on (namespace, service) group_left (canary) {what}"
+
+
+def rollout_weight(where: str) -> str:
+    """The share of the traffic that a rollout has set last, from 0 to 1."""
+    return f"max by (service) (calumma_rollout_weight_percent{{{where}}}) / 100"
+
+
+def rollout_metric(where: str, what: str) -> str:
+    """What a rollout knows of each metric, in the metric's own unit.
+
+    ``estimate`` is the canary's value minus stable's, positive where it is worse, between ``low``
+    and ``high``; ``margin`` is by how much it may be worse.
+    """
+    return f"max by (service, metric) (calumma_rollout_metric_{what}{{{where}}})"
+
+
+def rollout_observations(where: str) -> str:
+    """What a rollout's estimate of each metric rests on, by ``arm``."""
+    return f"max by (service, metric, arm) (calumma_rollout_metric_observations{{{where}}})"
+
+
+def rollout_verdicts(where: str) -> str:
+    """1 for what a rollout's counts say of each metric, by ``metric`` and ``verdict``."""
+    return f"max by (service, metric, verdict) (calumma_rollout_metric_verdict{{{where}}})"
 
 
 def active(where: str, by: tuple[str, ...] = COMPONENT) -> str:

@@ -9,7 +9,7 @@ import pytest
 from calumma import errors
 from calumma.inference import classification
 from calumma.models import digits
-from calumma.monitoring import client, queries
+from calumma.monitoring import client, queries, vocabulary
 
 from .conftest import CANARY, STABLE, Service
 
@@ -38,7 +38,7 @@ def test_values_and_series_are_by_revision_and_silence_has_none(
         assert watch.values(queries.error_ratio(where, window), at=end) == {STABLE: 0}
         median = watch.values(queries.latency(where, window, 0.5), at=end)
         assert set(median) == {STABLE} and 0 < median[STABLE] < 50
-        total = f"sum by (revision) (envoy_cluster_upstream_rq_total{{{where}}})"
+        total = f"sum by (revision) ({vocabulary.REQUESTS}{{{where}}})"
         points = watch.series(total, begin, end, step=1)
         assert points[STABLE][-1][1] == 40 and points[CANARY][-1][1] == 0
         assert abs(points[STABLE][-1][0] - end) <= 1

@@ -1,17 +1,14 @@
-"""promtool, which knows PromQL better than any test could."""
+"""promtool, with a folder of the test's own."""
 
 from __future__ import annotations
 
-import subprocess
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from calumma import errors
-from calumma.monitoring import prometheus
+from support import promtool as program
 
 Promtool = Callable[..., None]
 
@@ -19,17 +16,4 @@ Promtool = Callable[..., None]
 @pytest.fixture
 def promtool(tmp_path: Path) -> Promtool:
     """Run ``promtool <command> <file>`` with this content; it must find nothing wrong."""
-    try:
-        program = prometheus.find("promtool")
-    except errors.ProgramMissing as error:
-        pytest.skip(str(error))
-
-    def run(*command: str, content: Any) -> None:
-        path = tmp_path / "content.yaml"
-        path.write_text(yaml.safe_dump(content))
-        done = subprocess.run(
-            [program, *command, str(path)], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    return run
+    return functools.partial(program.run, tmp_path)

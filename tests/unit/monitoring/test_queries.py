@@ -272,3 +272,54 @@ def test_what_evaluations_said_is_by_section_and_metric(promtool: Promtool) -> N
 
 def test_label_values_are_quoted() -> None:
     assert queries.where(service='a"b\\c\n') == r'service="a\"b\\c\n"'
+
+
+def test_what_rollouts_say(promtool: Promtool) -> None:
+    """A rollout of one service, and an older one of another; of the latter no bound is known."""
+    where = queries.where(namespace="default")
+
+    def told(name: str, value: str, service: str = "digits", **more: str) -> dict[str, str]:
+        labels = queries.where(namespace="default", service=service, **more)
+        return {"series": f"calumma_rollout_{name}{{{labels}}}", "values": f"{value}x60"}
+
+    given = [
+        told("phase", "1", phase="Progressing"),
+        told("info", "1", canary="digits-predictor-00002", rollout="digits-1"),
+        told("phase", "1", "faces", phase="Promoted"),
+        told("info", "1", "faces", canary="faces-predictor-00009", rollout="faces-1"),
+        told("weight_percent", "10"),
+        told("metric_low", "-0.25", metric="errors", unit=""),
+        told("metric_margin", "0.5", metric="errors", unit=""),
+        told("metric_margin", "0.5", "faces", metric="errors", unit=""),
+        told("metric_observations", "7", metric="errors", arm="canary", unit=""),
+        told("metric_verdict", "1", metric="errors", verdict="unclear"),
+    ]
+    digits, faces = 'service="digits"', 'service="faces"'
+    expected: dict[str, dict[str, float]] = {
+        queries.rollouts(where): {
+            f'namespace="default",{digits},canary="digits-predictor-00002",phase="Progressing"': 1,
+            f'namespace="default",{faces},canary="faces-predictor-00009",phase="Promoted"': 1,
+        },
+        queries.rollout_weight(where): {digits: 0.1},
+        queries.rollout_metric(where, "low"): {f'{digits},metric="errors"': -0.25},
+        queries.rollout_metric(where, "margin"): {
+            f'{digits},metric="errors"': 0.5,
+            f'{faces},metric="errors"': 0.5,
+        },
+        queries.rollout_observations(where): {f'{digits},metric="errors",arm="canary"': 7},
+        queries.rollout_verdicts(where): {f'{digits},metric="errors",verdict="unclear"': 1},
+    }
+    check(
+        promtool,
+        given,
+        *(
+            {
+                "expr": expression,
+                "eval_time": "10m",
+                "exp_samples": [
+                    {"labels": f"{{{labels}}}", "value": value} for labels, value in found.items()
+                ],
+            }
+            for expression, found in expected.items()
+        ),
+    )
