@@ -8,6 +8,7 @@ they never differ. "No data" stays no data: it is never drawn or judged as zero.
 - :mod:`~calumma.monitoring.queries`: every PromQL expression, by name.
 - :mod:`~calumma.monitoring.client`: asking a running server.
 - :mod:`~calumma.monitoring.counting`: exact counts of each revision between two times.
+- :mod:`~calumma.monitoring.textfile`: metrics that a program leaves in a file.
 - :mod:`~calumma.monitoring.panels`: dashboards in the house's form, out of queries.
 - :mod:`~calumma.monitoring.dashboards`: loading them and rendering Grafana's JSON.
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
+from calumma.monitoring import textfile
+from calumma.monitoring.textfile import Family, Sample
 from calumma.rollout.state import Phase, Reading, State
-from calumma.schedule.metrics import Family
 
 FILE = "rollouts.prom"
 PREFIX = "calumma_rollout"
@@ -53,15 +54,8 @@ FAMILIES = (
 
 def exposition(states: Iterable[State]) -> str:
     """The metrics of rollouts, of each service the last one, in Prometheus' text format."""
-    samples = [sample for state in states for sample in _samples(state)]
-    lines = []
-    for family in FAMILIES:
-        own = [f"{PREFIX}_{family.name}{rest}" for of, rest in samples if of is family]
-        if own:
-            lines.append(f"# HELP {PREFIX}_{family.name} {family.help}")
-            lines.append(f"# TYPE {PREFIX}_{family.name} {family.type}")
-            lines += own
-    return "".join(f"{line}\n" for line in lines)
+    samples = (sample for state in states for sample in _samples(state))
+    return textfile.text(PREFIX, FAMILIES, samples)
 
 
 def look_expected(state: State) -> float | None:
@@ -80,11 +74,13 @@ def traffic_expected(state: State) -> float | None:
     return since + state.policy.quiet
 
 
-def _samples(state: State) -> Iterator[tuple[Family, str]]:
-    def sample(family: Family, value: float, **more: str) -> tuple[Family, str]:
-        return family, _sample(state, value, more)
-
+def _samples(state: State) -> Iterator[Sample]:
     policy = state.policy
+    service = {"namespace": policy.namespace, "service": policy.service}
+
+    def sample(family: Family, value: float, **more: str) -> Sample:
+        return Sample(family, value, {**service, **more})
+
     about = {"rollout": state.id, "stable": state.stable, "strategy": policy.strategy}
     yield sample(INFO, 1, **about, canary=state.canary or "")
     yield sample(PHASE, 1, phase=state.phase)
@@ -102,32 +98,23 @@ def _samples(state: State) -> Iterator[tuple[Family, str]]:
     for where in sorted(state.troubles):
         yield sample(TROUBLE, 1, source=where)
     for reading in state.readings:
-        yield from _reading(state, reading)
+        for each in _reading(reading):
+            yield sample(each.family, each.value, **each.labels)
 
 
-def _reading(state: State, reading: Reading) -> Iterator[tuple[Family, str]]:
+def _reading(reading: Reading) -> Iterator[Sample]:
     named = {"metric": reading.name, "unit": reading.unit}
-    values: tuple[tuple[Family, float | None, dict[str, str]], ...] = (
-        (ESTIMATE, reading.estimate, {}),
-        (LOW, reading.low, {}),
-        (HIGH, reading.high, {}),
-        (MARGIN, reading.margin, {}),
-        (OBSERVATIONS, reading.n, {"arm": "canary"}),
-        (OBSERVATIONS, reading.other_n, {"arm": "stable"}),
-        (VALUE, reading.value, {"arm": "canary"}),
-        (VALUE, reading.other_value, {"arm": "stable"}),
-    )
-    for family, value, more in values:
+    canary, stable = {**named, "arm": "canary"}, {**named, "arm": "stable"}
+    for family, value, labels in (
+        (ESTIMATE, reading.estimate, named),
+        (LOW, reading.low, named),
+        (HIGH, reading.high, named),
+        (MARGIN, reading.margin, named),
+        (OBSERVATIONS, reading.n, canary),
+        (OBSERVATIONS, reading.other_n, stable),
+        (VALUE, reading.value, canary),
+        (VALUE, reading.other_value, stable),
+    ):
         if value is not None and math.isfinite(value):
-            yield family, _sample(state, value, {**named, **more})
-    yield VERDICT, _sample(state, 1, {"metric": reading.name, "verdict": reading.verdict})
-
-
-def _sample(state: State, value: float, more: dict[str, str]) -> str:
-    labels = {"namespace": state.policy.namespace, "service": state.policy.service, **more}
-    told = ",".join(f'{name}="{_quoted(each)}"' for name, each in labels.items())
-    return f"{{{told}}} {value:.17g}"
-
-
-def _quoted(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+            yield Sample(family, value, labels)
+    yield Sample(VERDICT, 1, {"metric": reading.name, "verdict": reading.verdict})

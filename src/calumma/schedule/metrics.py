@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
+from calumma.monitoring import textfile
+from calumma.monitoring.textfile import Family, Sample
 from calumma.schedule import cron
 from calumma.schedule.definition import Schedule
 from calumma.schedule.state import State
 
 FILE = "schedules.prom"
 PREFIX = "calumma_schedule"
-
-
-class Family(NamedTuple):
-    """A metric: its name after the prefix, its type, and what it says."""
-
-    name: str
-    type: str
-    help: str
 
 
 LAST_SUCCESS = Family(
@@ -48,15 +41,8 @@ FAMILIES = (LAST_SUCCESS, SUCCESS_EXPECTED, FAILURES, FAILING, OUTCOME, RUNS, AC
 
 def exposition(known: Iterable[tuple[Schedule, State]]) -> str:
     """The metrics of all schedules, in Prometheus' text format."""
-    samples = [sample for schedule, state in known for sample in _samples(schedule, state)]
-    lines = []
-    for family in FAMILIES:
-        own = [f"{PREFIX}_{family.name}{rest}" for of, rest in samples if of is family]
-        if own:
-            lines.append(f"# HELP {PREFIX}_{family.name} {family.help}")
-            lines.append(f"# TYPE {PREFIX}_{family.name} {family.type}")
-            lines += own
-    return "".join(f"{line}\n" for line in lines)
+    samples = (sample for schedule, state in known for sample in _samples(schedule, state))
+    return textfile.text(PREFIX, FAMILIES, samples)
 
 
 def expected(schedule: Schedule, times: cron.Times, state: State) -> float | None:
@@ -75,9 +61,9 @@ def _patience(schedule: Schedule) -> int:
     return schedule.alerts.afterFailures if schedule.alerts else 1
 
 
-def _samples(schedule: Schedule, state: State) -> Iterator[tuple[Family, str]]:
-    def sample(family: Family, value: float, more: str = "") -> tuple[Family, str]:
-        return family, f'{{schedule="{schedule.name}"{more}}} {value:.17g}'
+def _samples(schedule: Schedule, state: State) -> Iterator[Sample]:
+    def sample(family: Family, value: float, **more: str) -> Sample:
+        return Sample(family, value, {"schedule": schedule.name, **more})
 
     if state.last_success is not None:
         yield sample(LAST_SUCCESS, state.last_success)
@@ -87,8 +73,8 @@ def _samples(schedule: Schedule, state: State) -> Iterator[tuple[Family, str]]:
     yield sample(FAILURES, state.failures)
     yield sample(FAILING, int(state.failures >= _patience(schedule)))
     if state.last_outcome is not None:
-        yield sample(OUTCOME, 1, f',outcome="{state.last_outcome}"')
+        yield sample(OUTCOME, 1, outcome=state.last_outcome)
     for outcome, count in sorted(state.counts.items()):
-        yield sample(RUNS, count, f',outcome="{outcome}"')
+        yield sample(RUNS, count, outcome=outcome)
     yield sample(ACTIVE, len(state.active))
     yield sample(SUSPENDED, int(schedule.suspend))
