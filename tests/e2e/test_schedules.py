@@ -61,7 +61,8 @@ def test_a_schedule_lives_as_long_as_its_cluster(tmp_path: Path) -> None:
         assert cluster.programs()["scheduler"] != killed
 
         rules = prometheus(cluster, "rules")["groups"]
-        assert {group["name"] for group in rules} == {"schedules", "cronjobs"}
+        names = {"calumma-vocabulary", "schedules", "cronjobs", "rollouts"}
+        assert {group["name"] for group in rules} == names
 
         assert cluster.calumma("down").code == 0
         assert not cluster.processes()

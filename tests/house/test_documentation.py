@@ -10,7 +10,13 @@ import pytest
 from calumma import cli
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "ARCHITECTURE.md", "docs/evaluation.md", "docs/drift.md"]
+DOCUMENTS = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "docs/evaluation.md",
+    "docs/drift.md",
+    "docs/metrics.md",
+]
 FOLDERS = (
     r"(?:benchmarks|dashboards|docs|evaluation|inferenceservices|notebooks|src|tests|transformers)"
 )
