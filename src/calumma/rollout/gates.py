@@ -155,11 +155,12 @@ def _read(
         return GateResult(outcome="error", sentence=sentence)
     run, folder = runs[-1]
     page = folder / overview.FILE
+    link = str(page if page.exists() else folder)
     word = _WORDS.get(outcome, f"ended with status {code}")
     return GateResult(
         outcome=outcome,
-        sentence=f"{asked.suite} {word}: {run.sentence}",
-        link=str(page if page.exists() else folder),
+        sentence=f"{asked.suite} {word}: {run.sentence} ({link})",
+        link=link,
     )
 
 

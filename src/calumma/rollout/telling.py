@@ -11,14 +11,14 @@ import asyncio
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from calumma import errors
 from calumma.cluster import layout
 from calumma.rollout.policy import Policy
-from calumma.rollout.state import Phase, Reading, State
+from calumma.rollout.state import Note, Phase, Reading, State
 from calumma.schedule import alerts, store
 from calumma.schedule.definition import Secret
 
@@ -28,6 +28,7 @@ WORTH_TELLING = frozenset(
     {Phase.PAUSED, Phase.PROMOTED, Phase.ROLLED_BACK, Phase.UNDONE, Phase.SUPERSEDED}
 )
 """People are told when a rollout comes into one of these: it waits for them, or has ended."""
+_ASKED = "WaitingForPerson"
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,12 @@ def document(state: State, text: str) -> dict[str, Any]:
     }
 
 
+def is_worth_telling(state: State, notes: Iterable[Note]) -> bool:
+    """Whether people are told of what has just happened: a state with its new notes."""
+    reasons = {note.reason for note in notes}
+    return _ASKED in reasons or bool(reasons and state.phase in WORTH_TELLING)
+
+
 def sentence(state: State) -> str:
     """What has become of a rollout, and by which numbers."""
     what = {
@@ -62,9 +69,13 @@ def sentence(state: State) -> str:
     }.get(state.phase, "goes on")
     service = f"{state.policy.service} in namespace {state.policy.namespace}"
     canary = f"{state.canary or 'the canary'} of {service}"
-    why = f": {state.why.rstrip('.')}" if state.why else ""
+    why = state.why
+    if state.phase is Phase.PROGRESSING and state.notes and state.notes[-1].reason == _ASKED:
+        what, why = "waits for a person", state.notes[-1].text
+    why = f": {why.rstrip('.')}" if why else ""
+    end = "" if why.endswith("?") else "."
     numbers = "; ".join(reading.numbers for reading in state.readings)
-    return f"The rollout of {canary} {what}{why}." + (f" {numbers}." if numbers else "")
+    return f"The rollout of {canary} {what}{why}{end}" + (f" {numbers}." if numbers else "")
 
 
 class Telling:

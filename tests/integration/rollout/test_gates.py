@@ -76,6 +76,7 @@ async def test_an_evaluation_answers_by_its_verdict_and_links_its_page(
     assert found.outcome == outcome, found
     assert "evaluation/suites/small.yaml" in found.sentence
     assert found.link is not None and Path(found.link).name == "index.html"
+    assert found.sentence.endswith(f"({found.link})")
     page = Path(found.link).read_text()
     assert "digits in default" in page
     assert Path(found.link).is_relative_to(tmp_path / "runs/rollouts/digits/digits-1/gates/0-0")
