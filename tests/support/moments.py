@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -16,7 +13,6 @@ from aiohttp import web
 from calumma.rollout import judgement
 from calumma.rollout.policy import Policy
 from calumma.rollout.state import Moments, State, Tally, Window
-from calumma.scoring import cases
 
 BEGAN = 1_795_000_000.0
 
@@ -149,15 +145,3 @@ def _window(
         for size, share in ((n, rate), (other, other_rate))
     )
     return Window(step=step, n=n, events=bad, other_n=other, other_events=other_bad)
-
-
-def keep_disagreement(folder: Path, case: cases.Case, stable: str, canary: str) -> None:
-    """Keep a pair as the rollout does."""
-    image = hashlib.sha256(case.image).hexdigest()
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    (folder / "images" / image).write_bytes(case.image)
-    said = {"stable": stable, "canary": canary}
-    entry = {role: {"label": label, "confidence": 0.75} for role, label in said.items()}
-    line = json.dumps({"image": image, "label": case.label, "time": BEGAN, **entry})
-    with (folder / "disagreements.jsonl").open("a") as file:
-        file.write(line + "\n")

@@ -10,8 +10,11 @@ import pytest
 
 from calumma import datasets, running
 from calumma.cluster import layout
+from calumma.load.pairs import Pair
 from calumma.rollout import evidence
+from calumma.rollout.sources import disagreements
 from calumma.rollout.state import Note, Phase, State
+from calumma.scoring import cases
 from support import moments
 
 ROOT = Path(__file__).parents[3]
@@ -23,11 +26,13 @@ def project(tmp_path: Path) -> Path:
     """A project with the notebook, and a rollout whose pairs differed."""
     (tmp_path / "evaluation").mkdir()
     (tmp_path / "evaluation/rollout.ipynb").write_bytes(NOTEBOOK.read_bytes())
-    folder = evidence.folder(tmp_path, "digits", "digits-1") / "disagreements"
-    for case in datasets.held_out("digits")[:7]:
-        moments.keep_disagreement(folder, case, str(case.label), "another")
-    with (folder / "disagreements.jsonl").open("a") as file:
-        file.write('{"image": "half a li')
+    folder = evidence.folder(tmp_path, "digits", "digits-1")
+    folder.mkdir(parents=True)
+    answers = [
+        [cases.Answer(case, said, 0.75, 0.01, None, None) for said in (str(case.label), "another")]
+        for case in datasets.held_out("digits")[:7]
+    ]
+    disagreements.keep(folder, [Pair(*each) for each in answers])
     return tmp_path
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from calumma.rollout import account, course, figures, telling
-from calumma.rollout.state import Note, Phase
+from calumma.rollout.state import Note, Phase, State
 from calumma.scoring.gates import Bound, Verdict
 from support import moments
 
@@ -41,7 +41,7 @@ def test_of_a_rollout_that_has_counted_nothing_there_is_no_course() -> None:
 
 
 @pytest.mark.parametrize("state", [FINE, WORSE, moments.state()], ids=["fine", "worse", "new"])
-def test_the_picture_has_a_place_for_each_metric(state: moments.State) -> None:
+def test_the_picture_has_a_place_for_each_metric(state: State) -> None:
     png = figures.bounds(state.policy.metrics, course.of(state))
     height = Image.open(io.BytesIO(png)).height
     assert height == pytest.approx(144 * (0.4 + 1.9 * len(state.policy.metrics)), rel=0.05)
@@ -61,7 +61,7 @@ def test_the_picture_has_a_place_for_each_metric(state: moments.State) -> None:
         (moments.state(), Phase.PENDING, Verdict.INCONCLUSIVE),
     ],
 )
-def test_the_verdict_is_the_evidences(state: moments.State, phase: Phase, verdict: Verdict) -> None:
+def test_the_verdict_is_the_evidences(state: State, phase: Phase, verdict: Verdict) -> None:
     found = account.decision(state.model_copy(update={"phase": phase}))
     assert found.verdict is verdict
     assert f"the rollout is {phase}" in found.rulings[-1].reason

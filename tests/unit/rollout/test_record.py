@@ -89,9 +89,7 @@ def test_only_a_verb_is_a_wish(request_: str, wish: str | None) -> None:
 
 
 def test_two_rollouts_of_one_service_are_refused() -> None:
-    with pytest.raises(
-        errors.RolloutError, match="Z is Pending; promote or abort it"
-    ):
+    with pytest.raises(errors.RolloutError, match="Z is Pending; promote or abort it"):
         full().begun(state(id="digits-2"), ISVC)
 
 
