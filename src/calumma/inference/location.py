@@ -37,7 +37,8 @@ class Endpoint:
     component where :func:`endpoint` was asked for it), and
     ``prometheus`` the address of the cluster's Prometheus, None when it names none. ``standard``
     says that it is in Standard mode, ``transformed`` that the targets are behind a transformer.
-    ``predictor`` is where the predictor answers without its transformer, None where the status does not say.
+    ``predictor`` is where the predictor answers without its transformer, None where the status does
+    not say.
     """
 
     service: str

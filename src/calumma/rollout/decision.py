@@ -115,6 +115,8 @@ def decide(state: State, seen: Seen) -> Decision:
     look = Look(state, seen)
     if seen.sent is not None:
         look.put(sent=seen.sent)
+    if seen.counted is not None:
+        look.put(counted=dict(seen.counted))
     if not state.phase.ended:
         persons.recognise(look, seen.view)
     if look.state.phase.ended:

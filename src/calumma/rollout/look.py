@@ -34,6 +34,8 @@ class Seen:
     requests: int = 0
     users: tuple[int, int] = (0, 0)
     sent: int | None = None
+    counted: Mapping[str, float] | None = None
+    """How far each source is counted with this."""
     troubles: Mapping[str, str] = field(default_factory=dict)
     gates: Mapping[str, GateResult] = field(default_factory=dict)
     wish: Verb | None = None

@@ -93,9 +93,7 @@ def test_however_often_one_looks_everything_is_counted_once(seed: int) -> None:
     seen.update((step, role) for step, role, _ in answers(last).elements())
     at_once = feedback.new(whole, rules, STEPS, Cursor(), 1000.0)
     expected = Counter((step, role) for step, role, _ in answers(at_once).elements())
-    if last.cursor.feedback == 1000.0:
-        assert seen == expected
-    assert not seen - expected
+    assert seen == expected
 
 
 def test_a_label_that_comes_late_joins_the_next_window() -> None:
@@ -105,7 +103,7 @@ def test_a_label_that_comes_late_joins_the_next_window() -> None:
     one = feedback.new(first, RULES, STEPS, Cursor(), 10)
     assert answers(one).total() == 2
     again = feedback.new(first, RULES, STEPS, one.cursor, 20)
-    assert (again.answers, again.cursor) == ({}, one.cursor)
+    assert again.answers == {}
     # Both are older than what was counted, by their times.
     later = contents(predictions, [*first.labels, label("a", 3, "2"), label("t", 3)])
     two = feedback.new(later, RULES, STEPS, one.cursor, 30)
@@ -138,14 +136,6 @@ def test_readers_who_disagree_afterwards_do_not_count_it_again() -> None:
     marks += [label("a", 21, "2", "eve")]
     three = feedback.new(contents(predictions, marks), RULES, STEPS, two.cursor, 30)
     assert (two.answers, three.answers) == ({}, {})
-
-
-def test_a_window_waits_until_both_have_something() -> None:
-    predictions = [prediction("a", 1), prediction("s", 1, STABLE)]
-    one = feedback.new(contents(predictions, [label("s", 5)]), RULES, STEPS, Cursor(), 10)
-    assert (one.answers, one.cursor) == ({}, Cursor())
-    both = contents(predictions, [label("s", 5), label("a", 15)])
-    assert answers(feedback.new(both, RULES, STEPS, one.cursor, 20)).total() == 2
 
 
 def test_only_the_random_sample_of_users_of_both_revisions_counts() -> None:

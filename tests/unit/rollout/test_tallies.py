@@ -91,7 +91,7 @@ def test_costs_are_moments_of_both_sides() -> None:
 
 
 def test_nothing_new_adds_nothing() -> None:
-    metrics = [CORRECT, AGREEMENT, LATENCY, VALUE, ERRORS]
+    metrics: list[policy.Metric] = [CORRECT, AGREEMENT, LATENCY, VALUE, ERRORS]
     assert tallies.of_pairs(metrics, [], 0) == {}
     assert tallies.of_requests(metrics, Sides([Counts()], [Counts()]), 0) == {}
     assert tallies.of_feedback(metrics, {}) == {}

@@ -2,8 +2,7 @@
 
 - :mod:`~calumma.rollout.sources.prometheus`: users' requests, failed and slow ones.
 - :mod:`~calumma.rollout.sources.pairs`: the same images sent to both revisions' own hosts, in the
-  background; :mod:`~calumma.rollout.sources.populations` says which, and
-  :mod:`~calumma.rollout.sources.disagreements` keeps what they do not agree about.
+  background; :mod:`~calumma.rollout.sources.populations` says which.
 - :mod:`~calumma.rollout.sources.feedback`: users' requests whose label came later. Pure.
 - :mod:`~calumma.rollout.sources.tallies`: all of it as increments. Pure.
 
@@ -20,7 +19,7 @@ users' requests is counted. Next room: :mod:`calumma.rollout.judgement`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -29,16 +28,8 @@ from calumma import errors
 from calumma.canary.counts import Sides
 from calumma.feedback import folder
 from calumma.inference import location
-from calumma.rollout import policy as policies
-from calumma.rollout import state
-from calumma.rollout.sources import (
-    disagreements,
-    feedback,
-    pairs,
-    populations,
-    prometheus,
-    tallies,
-)
+from calumma.rollout import decision, disagreements, policy, state
+from calumma.rollout.sources import feedback, pairs, populations, prometheus, tallies
 
 
 @dataclass
@@ -64,11 +55,12 @@ class Counted:
 class Sources:
     """The sources of one rollout that is under way; use it as an asynchronous context manager.
 
-    ``isvc`` is the InferenceService as it is when the canary is ready, ``components`` those that
-    are rolled out, the predictor first. ``prometheus`` is the address that the cluster names, and
-    ``evidence`` the folder that keeps disagreements. ``id`` and ``began`` are the state's. Raises
-    :class:`~calumma.errors.ServiceUnavailable` for a service that is not ready, and
-    :class:`~calumma.errors.EvaluationError` for one without exactly one canary.
+    ``known`` is its state, ``isvc`` the InferenceService as it is when the canary is ready, and
+    ``components`` are those that are rolled out, the predictor first. ``prometheus`` is the address
+    that the cluster names, and ``evidence`` the rollout's folder, which keeps what the two do not
+    agree about. Raises :class:`~calumma.errors.ServiceUnavailable` for a service that is not ready,
+    and :class:`~calumma.errors.EvaluationError` for one whose traffic is not divided between the
+    state's two revisions.
 
     Who could not write the state because somebody else was faster must not go on with the same
     object: another process may have taken the same pairs.
@@ -76,36 +68,38 @@ class Sources:
 
     def __init__(
         self,
-        policy: policies.Policy,
+        known: state.State,
         isvc: dict[str, Any],
         components: Sequence[str],
         *,
         prometheus: str | None,
         evidence: Path,
-        id: str,
-        began: float,
     ) -> None:
-        self._policy, self._evidence = policy, evidence
-        self._prometheus = policy.sources.prometheus or prometheus
+        self._policy = known.policy
+        self._sources = known.policy.sources
+        self._disagreements = evidence / disagreements.FOLDER
+        self._prometheus = self._sources.prometheus or prometheus
         endpoints = [location.endpoint(isvc, prometheus, each) for each in components]
         self._name = (endpoints[0].namespace, endpoints[0].service)
         self._revisions = {
             component: Sides(*(target.revision for target in endpoint.sides()))
             for component, endpoint in zip(components, endpoints, strict=True)
         }
-        self._population = populations.of(policy, id, began)
+        _require(known, self._revisions[components[0]])
+        self._population = populations.of(known)
         self._sender: pairs.Sender | None = None
-        if policy.sources.pairs is not None and self._population is not None:
+        if self._sources.pairs is not None and self._population is not None:
             self._sender = pairs.Sender(
                 endpoints[0],
                 self._population,
-                form=policy.sources.pairs.predictor if components[0] == "predictor" else None,
-                rate=policy.sources.pairs.rate,
-                seconds=policy.interval,
-                seed=id,
+                form=self._sources.pairs.predictor if components[0] == "predictor" else None,
+                rate=self._sources.pairs.rate,
+                seconds=self._policy.interval,
+                seed=known.id,
             )
-        found = policy.sources.feedback
-        self._reader = folder.Reader(Path(policy.project) / found.folder) if found else None
+        self._reader: folder.Reader | None = None
+        if self._sources.feedback is not None and self._rests_on(feedback.NAME):
+            self._reader = folder.Reader(Path(self._policy.project) / self._sources.feedback.folder)
 
     async def __aenter__(self) -> Self:
         if self._sender is not None:
@@ -116,44 +110,36 @@ class Sources:
         if self._sender is not None:
             await self._sender.__aexit__()
 
-    async def look(
-        self,
-        since: float,
-        now: float,
-        step: int,
-        weight: int,
-        sent: int,
-        counted: Mapping[str, float],
-    ) -> Counted:
+    async def look(self, known: state.State, now: float) -> Counted:
         """What became known since the last look; it waits for Prometheus, and never for pairs.
 
-        ``since`` is the Unix time from which requests count: when the step's share came into
-        effect, and the warm-up after it. ``sent`` and ``counted`` are what is on disk.
+        ``known`` is the state that is on disk. While nothing counts (before a share is in effect,
+        and in its warm-up) what came back waits for the look that does.
         """
-        found = Counted(sent, {f"{feedback.STEP}{step}": since, **counted})
-        shared = weight > 0 or self._policy.mirror > 0
-        turn = not shared
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._add_feedback(found, now))
-            if shared and now > since:
-                counting = group.create_task(self._add_requests(found, since, now, step, weight))
-        if shared and now > since:
-            turn = counting.result()
-        await self._add_pairs(found, step)
+        found = Counted(known.sent, dict(known.counted))
+        if known.stepped is not None and decision.counts_from(known, now) is not None:
+            begun = known.stepped + self._policy.warmUp
+            found.counted[f"{feedback.STEP}{known.step}"] = begun
+            turn, _ = await asyncio.gather(
+                self._add_requests(found, known, begun, now), self._add_feedback(found, now)
+            )
+            await self._add_pairs(found, known.step)
+            if turn and self._sender is not None:
+                self._sender.go(known.sent)
         if self._sender is not None:
-            if turn and now >= since:
-                self._sender.go(sent)
-            found.sent = self._sender.take(sent)
+            found.sent = self._sender.take(known.sent)
         return found
 
     async def _add_requests(
-        self, found: Counted, since: float, now: float, step: int, weight: int
+        self, found: Counted, known: state.State, begun: float, now: float
     ) -> bool:
         """Add what Prometheus counted; whether it is the turn of pairs now."""
+        if not (known.weight or self._policy.mirror):
+            return True
         if self._sender is not None and self._sender.busy:
             return False
         before = found.counted.get("prometheus", 0.0)
-        begin = max(before, since, self._sender.idle if self._sender else 0.0)
+        begin = max(before, begun, self._sender.idle if self._sender else 0.0)
         try:
             window = await asyncio.to_thread(
                 prometheus.window,
@@ -174,17 +160,15 @@ class Sources:
             found, [*window.troubles, *prometheus.without_bucket(metrics, window.counts)]
         )
         found.counted["prometheus"] = window.until
-        found.tallies |= tallies.of_requests(metrics, window.counts, step)
+        found.tallies |= tallies.of_requests(metrics, window.counts, known.step)
         stable, canary = (side[0].requests for side in window.counts)
         found.requests += canary
-        found.users = (canary, stable) if weight else (0, 0)
+        found.users = (canary, stable) if known.weight else (0, 0)
         return True
 
     def _complain(self, found: Counted, sentences: Sequence[str]) -> None:
         """Say what is wrong with Prometheus; no trouble where no metric rests on it."""
-        rests = any(
-            isinstance(each, policies.Errors | policies.Slow) for each in self._policy.metrics
-        )
+        rests = any(isinstance(each, policy.Errors | policy.Slow) for each in self._policy.metrics)
         if sentences:
             (found.troubles if rests else found.remarks)["prometheus"] = "; ".join(sentences)
 
@@ -200,14 +184,14 @@ class Sources:
         elif self._sender.used_up:
             found.remarks["pairs"] = self._sender.used_up
         try:
-            await asyncio.to_thread(disagreements.keep, self._evidence, came)
+            await asyncio.to_thread(disagreements.keep, self._disagreements, came)
         except OSError as error:
             found.remarks["evidence"] = f"the disagreements of pairs cannot be kept: {error}"
 
     async def _add_feedback(self, found: Counted, now: float) -> None:
         """Add what users' requests turned out to be."""
-        plan, population = self._policy.sources.feedback, self._population
-        if self._reader is None or plan is None or not self._rests_on_feedback:
+        plan, population = self._sources.feedback, self._population
+        if self._reader is None or plan is None:
             return
         if "predictor" not in self._revisions:
             found.troubles["feedback"] = (
@@ -215,7 +199,7 @@ class Sources:
                 "transformer, so feedback says nothing of it"
             )
             return
-        if population is not None and population.size is None and not self._sender_trouble:
+        if population is not None and population.size is None and not self._hindered:
             return  # which images are the rollout's own is not known yet
         rules = feedback.Rules(
             service=self._name[1],
@@ -240,9 +224,18 @@ class Sources:
             found.troubles["feedback"] = silence
 
     @property
-    def _sender_trouble(self) -> str:
-        return self._sender.trouble if self._sender is not None else ""
+    def _hindered(self) -> bool:
+        """Whether no pair can be sent."""
+        return self._sender is not None and bool(self._sender.trouble)
 
-    @property
-    def _rests_on_feedback(self) -> bool:
-        return any(getattr(each, "source", "") == "feedback" for each in self._policy.metrics)
+    def _rests_on(self, source: str) -> bool:
+        """Whether any metric does."""
+        return any(getattr(each, "source", "") == source for each in self._policy.metrics)
+
+
+def _require(known: state.State, found: Sides[str]) -> None:
+    if found != (known.stable, known.canary):
+        raise errors.EvaluationError(
+            f"the rollout {known.id} compares {known.canary} with {known.stable}, and the traffic "
+            f"is divided between {found.canary} and {found.stable}"
+        )

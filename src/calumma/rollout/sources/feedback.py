@@ -8,8 +8,7 @@ A prediction counts as soon as it is mature and a label is decided, with the lab
 then, and never again. That is decidable from what is only ever added to: a :class:`Cursor` is the
 time of the last count and the lines that were in the folder then, whatever the times in them. So
 labels may come late and in any order, and a process that is killed between two looks loses nothing
-and counts nothing twice. As windows compare the two revisions, a count in which one has nothing new
-is put off: the cursor stays.
+and counts nothing twice.
 
 A prediction belongs to the step in which it was made, and to none while its share was new. What the
 rollout itself sent is no user's request: images of its dataset count for nothing, and of an image
@@ -28,6 +27,7 @@ from calumma.canary.counts import Sides
 from calumma.feedback import folder, joining, records
 from calumma.rollout.sources.tallies import Judged
 
+NAME = "feedback"
 STEP = "step "
 """With its number, the name by which a state keeps when a step's share began to count."""
 
@@ -139,8 +139,6 @@ def new(contents: folder.Contents, rules: Rules, steps: Steps, before: Cursor, n
             continue
         side = found[step][rules.revisions.index(prediction.revision)]
         side.append(Judged(truth, prediction.label))
-    if not any(sides.stable and sides.canary for sides in found.values()):
-        return New({}, before, last, nameless)
     cursor = Cursor(now, len(contents.predictions), len(contents.labels))
     return New(found, cursor, last, nameless)
 

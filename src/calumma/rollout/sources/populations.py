@@ -15,7 +15,7 @@ from typing import Protocol
 
 from calumma import datasets, errors
 from calumma.feedback import folder, joining, records
-from calumma.rollout import policy
+from calumma.rollout import state
 from calumma.scoring import cases
 
 
@@ -36,23 +36,24 @@ class Population(Protocol):
         """Those between two places; raises CalummaError."""
 
 
-def of(plan: policy.Policy, id: str, began: float) -> Population | None:
-    """What a policy's pairs are; None where it has none.
+def of(known: state.State) -> Population | None:
+    """What a rollout's pairs are; None where it has none.
 
-    ``id`` and ``began`` are the rollout's. Recorded requests are those of feedback's window before
-    it and all that follow. Raises :class:`~calumma.errors.DocumentInvalid` without either.
+    Recorded requests are those of feedback's window before the rollout, and all that follow.
+    Raises :class:`~calumma.errors.DocumentInvalid` without a dataset and without feedback.
     """
+    plan = known.policy
     pairs, feedback = plan.sources.pairs, plan.sources.feedback
     if pairs is None:
         return None
     if pairs.dataset is not None:
-        return Labelled(pairs.dataset, Path(plan.project), id)
+        return Labelled(pairs.dataset, Path(plan.project), known.id)
     if feedback is None:
         raise errors.DocumentInvalid(
             f"sources.pairs of the policy of {plan.service} names no dataset, so that recorded "
             "requests are sent, and sources.feedback, which says where they are, is missing"
         )
-    since = began - feedback.window if feedback.window else 0.0
+    since = known.began - feedback.window if feedback.window else 0.0
     path = Path(plan.project) / feedback.folder
     return Recorded(path, plan.service, plan.namespace, since, feedback.adjudicator)
 

@@ -23,10 +23,8 @@ from calumma.monitoring import client, counting, queries, vocabulary
 from calumma.rollout import policy
 
 UNKNOWN = 60.0
-"""Seconds after which all counters were scraped, if no ``up`` says when they were."""
+"""Seconds after which a counter was read of which Prometheus does not say when it is scraped."""
 _TIMEOUT = 3
-_SCRAPE = 1.0
-"""Seconds that a scrape may take, before which an evaluation does not see it."""
 
 
 class Window(NamedTuple):
@@ -83,13 +81,22 @@ def window(
 
 def _anew(watch: client.Client, where: str, since: float, now: float) -> float | None:
     """The first evaluation after all of a service's instances were scraped since a time."""
-    scraped = f"min(timestamp(up) and on (job, instance) {vocabulary.REQUESTS}{{{where}}})"
-    oldest = watch.series(scraped, since, now, step=1).get("", [])
-    seen = next((time for time, value in oldest if value >= since), since + UNKNOWN)
-    evaluated = watch.series(f"max({vocabulary.EVALUATED})", since, now, step=1).get("", [])
-    if not evaluated and now - since > UNKNOWN:
-        return since  # there is nothing, of which the counting says more
-    return next((value for _, value in evaluated if value >= seen + _SCRAPE), None)
+    counters = watch.samples(f"{vocabulary.REQUESTS}{{{where}}}", now, now - since)
+    scrapes = watch.samples("scrape_duration_seconds", now, now - since)
+    first = {
+        _instance(each): begun + lasted for each in scrapes for begun, lasted in each.points[:1]
+    }
+    late = since + UNKNOWN
+    seen = max((first.get(_instance(each), late) for each in counters), default=since)
+    evaluated = watch.samples(vocabulary.EVALUATED, now, now - since)
+    if not evaluated and now > late:
+        return since  # of which the counting says what is missing
+    times = sorted(time for each in evaluated for time, _ in each.points)
+    return next((time for time in times if time >= seen), None)
+
+
+def _instance(samples: client.Samples) -> tuple[str | None, str | None]:
+    return samples.labels.get("job"), samples.labels.get("instance")
 
 
 def without_bucket(

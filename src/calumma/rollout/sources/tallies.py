@@ -12,7 +12,7 @@ from typing import NamedTuple
 from calumma.canary.counts import Sides
 from calumma.load.pairs import Pair
 from calumma.monitoring.counting import Counts
-from calumma.rollout import policy, state
+from calumma.rollout import disagreements, policy, state
 from calumma.scoring import cases
 
 
@@ -55,7 +55,7 @@ def of_pairs(
             case policy.Value(source="pairs"):
                 tallies[metric.name] = _moments(metric, step, judged)
             case policy.Agreement():
-                alike = sum(agree(each) for each in found)
+                alike = sum(disagreements.agree(each) for each in found)
                 tallies[metric.name] = state.Tally(agreed=(alike, len(found)))
             case policy.Latency():
                 stable, canary = (_times(side) for side in _sides(found))
@@ -81,11 +81,6 @@ def of_feedback(
             moments=tuple(each for part in parts for each in part.moments),
         )
     return _something(tallies)
-
-
-def agree(pair: Pair) -> bool:
-    """Whether both answered, and the same."""
-    return pair.stable.label is not None and pair.stable.label == pair.canary.label
 
 
 def cost(metric: policy.Value, found: Judged) -> float:
