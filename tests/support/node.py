@@ -10,7 +10,16 @@ from typing import Any
 
 from calumma.cluster import layout, objects
 from calumma.cluster.kserve import admission, configuration, controller, runtimes, vocabulary
-from calumma.cluster.node import client, containers, gates, owners, plan, planning, routing
+from calumma.cluster.node import (
+    client,
+    containers,
+    gates,
+    owners,
+    plan,
+    planning,
+    rollouts,
+    routing,
+)
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.record import Ended, Observed
 from calumma.cluster.objects import Object
@@ -41,6 +50,7 @@ class Node:
     isvc: Object | None = None
     isvcs: list[Object] = field(default_factory=list)
     runtimes: list[Object] = field(default_factory=list)
+    asked: rollouts.Asked = field(default_factory=rollouts.Asked)
     last: plan.Plan = field(default_factory=plan.Plan)
     now: str = "2026-01-01T00:00:00Z"
     events: list[controller.Event] = field(default_factory=list)
@@ -113,6 +123,7 @@ class Node:
             ),
             free_port=lambda: next(self._ports),
             now=self.now,
+            asked=self.asked,
         )
 
     def step(self) -> bool:

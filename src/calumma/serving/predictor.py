@@ -27,7 +27,8 @@ from calumma.serving import requests
 # Which revision answered; the gateway adds it where it splits the predictor's traffic.
 REVISION = "x-calumma-predictor-revision"
 
-# What a request carries on to the predictor: identity, trace and authority.
+# What a request carries on to the predictor: identity, trace and authority, and what its gateway
+# says of it: who the user is, by which one revision is chosen, and that it is a mirrored request.
 FORWARDED = (
     "authorization",
     "b3",
@@ -39,6 +40,8 @@ FORWARDED = (
     "x-b3-sampled",
     "x-b3-spanid",
     "x-b3-traceid",
+    "x-calumma-mirrored",
+    "x-calumma-user",
     "x-request-id",
 )
 

@@ -74,6 +74,8 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
             for key, value in metadata
         ]
         headers.append((b"content-type", b"application/grpc"))
+        if events.is_mirrored(headers):
+            return
         exchange = events.exchange(headers, self._logger.headers)
         if self._logger.mode != "response":
             self._offer(events.Event(events.REQUEST, exchange, arrived, asked))

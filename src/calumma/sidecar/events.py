@@ -19,6 +19,10 @@ from calumma.sidecar import options
 REQUEST: Final = "org.kubeflow.serving.inference.request"
 RESPONSE: Final = "org.kubeflow.serving.inference.response"
 
+MIRRORED: Final = b"x-calumma-mirrored"
+"""The header of a request that the gateway mirrors to a canary. Nobody gets its answer, so it is no
+prediction that was given to a user, and it is not logged."""
+
 Headers = Iterable[tuple[bytes, bytes]]
 """Header names in small letters and values, as they came."""
 
@@ -61,6 +65,11 @@ def exchange(headers: Headers, wanted: Collection[str]) -> Exchange:
         content_type=found.get(b"content-type", [""])[0],
         metadata=_json(metadata),
     )
+
+
+def is_mirrored(headers: Headers) -> bool:
+    """Whether a request is a copy of another one, which a user sent to another revision."""
+    return any(name == MIRRORED for name, _ in headers)
 
 
 def headers(event: Event, logger: options.Logger, recorded: float) -> dict[str, str]:

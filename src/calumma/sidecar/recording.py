@@ -2,7 +2,8 @@
 
 As in KServe only an answer of exactly 200 is logged, and none from the batcher, which KServe's
 logger does not see the status of. A request that is logged is read whole before it goes on; what
-is sent back goes on chunk by chunk and is kept beside. Source: kserve ``pkg/logger/handler.go``.
+is sent back goes on chunk by chunk and is kept beside. Mirrored requests are not logged.
+Source: kserve ``pkg/logger/handler.go``.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class Recording:
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Pass a request on, and offer what is to be logged of it."""
+        if events.is_mirrored(scope["headers"]):
+            await self._following(scope, receive, send)
+            return
         arrived = time.time()
         exchange = events.exchange(scope["headers"], self._logger.headers)
         if self._logger.mode != "response":

@@ -143,6 +143,8 @@ def test_identity_trace_and_authority_reach_the_predictor(chain: Chain) -> None:
         "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         "x_b3_traceid": "463ac35c9f6413ad",
         "authorization": "Bearer token",
+        "x_calumma_mirrored": "true",
+        "x_calumma_user": "u-1",
     }
     assert chain.predict([instance(IMAGE)], cookie="secret", **sent).status == 200
     received = chain.received[-1]

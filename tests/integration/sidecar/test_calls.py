@@ -12,6 +12,7 @@ from support import pods
 from support.sidecar import Component, Receiver, flags, started
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
+MIRRORED = (("x-calumma-mirrored", "true"),)
 STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 
 
@@ -57,6 +58,7 @@ async def test_a_call_is_passed_on_and_logged(
     own = pods.free_port()
     words = (*flags(receiver, component, "all"), "--grpc-ports", f"{own}:{service}")
     async with started(*words), channel(own) as client:
+        assert await client.unary_unary(INFER)(b"a", metadata=MIRRORED) == b"aa"
         call = client.unary_unary(INFER)(
             b"ab", metadata=(("x-mine", "1"), ("ce-id", "c-1"), ("tenant", "t"))
         )
@@ -64,6 +66,7 @@ async def test_a_call_is_passed_on_and_logged(
         assert dict(await call.initial_metadata())["x-mine"] == "1"
         assert dict(await call.trailing_metadata())["x-after"] == "1"
         request, response = await receiver.of(2)
+    assert len(receiver.events) == 2
     assert request.body == b"\0\0\0\0\x02ab"
     assert response.body == b"\0\0\0\0\x04abab"
     for event in (request, response):

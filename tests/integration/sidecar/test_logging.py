@@ -64,6 +64,16 @@ async def test_the_id_of_the_client_is_kept(logging_all: Sidecar, receiver: Rece
     assert [event.headers["ce-id"] for event in await receiver.of(2)] == ["mine", "mine"]
 
 
+async def test_mirrored_requests_are_answered_and_not_logged(
+    logging_all: Sidecar, receiver: Receiver
+) -> None:
+    for name in ("x-calumma-mirrored", "X-Other"):
+        async with logging_all.client.post(PREDICT, data=BODY, headers={name: "true"}) as answer:
+            assert (answer.status, await answer.json()) == (200, {"predictions": [2, 4]})
+    await logging_all.end()
+    assert len(receiver.events) == 2
+
+
 @pytest.mark.parametrize("mode", ["request", "response"])
 async def test_a_mode_of_one_kind(mode: str, receiver: Receiver, component: Component) -> None:
     async with started(*flags(receiver, component, mode)) as sidecar:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 
+from calumma.cluster.programs import splits
+from calumma.serving import predictor
 from calumma.sidecar import events, options
 
 LOGGER = options.Logger("http://sink", "all", "pod-1", "iris", "default", "", "predictor")
@@ -47,3 +49,9 @@ def test_names_are_written_as_go_writes_them() -> None:
         "B3",
         "X--Y",
     ]
+
+
+def test_the_gateway_marks_what_is_not_logged() -> None:
+    assert splits.MIRRORED.encode() == events.MIRRORED
+    assert splits.MIRRORED in predictor.FORWARDED
+    assert splits.USER in predictor.FORWARDED

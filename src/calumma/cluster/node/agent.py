@@ -30,6 +30,7 @@ from calumma.cluster.node import (
     owners,
     planning,
     reconcile,
+    rollouts,
     scaling,
     supervision,
     traffic,
@@ -164,6 +165,9 @@ class Agent:
         def settings(obj: Object) -> None:
             if objects.name(obj) == configuration.NAME:
                 self._look_at_all()
+            owner = rollouts.owner_of(obj)
+            if owner is not None:
+                self.look_at(owner)
 
         return reconcile.Caches(
             isvcs=Cache(client.INFERENCE_SERVICE, serving),

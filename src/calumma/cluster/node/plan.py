@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from calumma.cluster import objects
 from calumma.cluster.kserve import configuration, controller, runtimes
-from calumma.cluster.node import client, containers, gates, owners, routing
+from calumma.cluster.node import client, containers, gates, owners, rollouts, routing
 from calumma.cluster.node.record import Observed, Wanted
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import prometheus
@@ -38,7 +38,7 @@ class World:
     ``programmed`` is the traffic that the gateway has confirmed, by Knative Service or, in Standard
     mode, by route; ``scales`` are the autoscaler's decisions by revision, ``gates`` the ports of
     the open gates by name, ``isvcs`` the InferenceServices of the owner's namespace. ``services``
-    are Knative's, ``core_services`` Kubernetes'.
+    are Knative's, ``core_services`` Kubernetes', ``asked`` what a rollout asks of the gateway.
     """
 
     owner: owners.Owner
@@ -62,6 +62,7 @@ class World:
     machine: containers.Machine
     free_port: Callable[[], int]
     now: str
+    asked: rollouts.Asked
 
 
 class Stop(NamedTuple):
@@ -76,7 +77,8 @@ class Stop(NamedTuple):
 class Plan:
     """What to do; ``gates`` are all that the owner should have open.
 
-    ``look_again`` are the seconds after which time alone changes the plan, None for never.
+    ``look_again`` are the seconds after which time alone changes the plan, None for never;
+    ``complaint`` is what stays so until somebody changes an object, told when it changes.
     """
 
     writes: list[Write] = field(default_factory=list)
@@ -88,6 +90,7 @@ class Plan:
     traffic: dict[str, list[Object]] = field(default_factory=dict)
     targets: list[prometheus.Target] = field(default_factory=list)
     look_again: float | None = None
+    complaint: str = ""
 
     def bring(
         self,

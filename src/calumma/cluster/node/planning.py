@@ -35,6 +35,7 @@ def plan(world: World) -> Plan:
         _finalizers(world.owner, owner, made, add=False)
         return made
     _finalizers(world.owner, owner, made, add=True)
+    made.complaint = world.asked.missing(_revisions(world))
     if standard.applies(world, owner):
         standard.plan(world, made, owner)
         return made
@@ -48,6 +49,11 @@ def plan(world: World) -> Plan:
     made.targets = endpoints.targets(world.programs)
     workload.wind_down(world, made, actives)
     return made
+
+
+def _revisions(world: World) -> list[str]:
+    """The names of all revisions, or of what takes their place in Standard mode."""
+    return [objects.name(each) for each in (*world.revisions, *world.deployments)]
 
 
 def _finalizers(identity: owners.Owner, owner: Object, made: Plan, *, add: bool) -> None:
@@ -123,4 +129,5 @@ def _part(world: World, made: Plan, actives: Sequence[workload.Active]) -> routi
     made.gates += drained
     backends = endpoints.backends(reached, world.programs, drained)
     namespace, name = world.owner.namespace, world.owner.name
-    return routing.part(name, namespace, [] if stopped else routed, backends)
+    asked = world.asked.routing
+    return routing.part(name, namespace, [] if stopped else routed, backends, asked)

@@ -31,6 +31,7 @@ from calumma.cluster.node import (
     planning,
     pod_status,
     ports,
+    rollouts,
     routing,
     scaling,
     supervision,
@@ -39,6 +40,7 @@ from calumma.cluster.node import (
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.cache import Cache
 from calumma.cluster.objects import Object
+from calumma.rollout import routing as rollout_routing
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,9 @@ class Reconciler:
     scaling: scaling.Scaling
     wake: Callable[[owners.Owner, float], None]
     ports: ports.Ports = field(init=False)
+    rollouts: rollouts.Rollouts = field(default_factory=rollouts.Rollouts)
+    told: dict[owners.Owner, str] = field(default_factory=dict)
+    """The complaint that each owner's last event was about."""
 
     def __post_init__(self) -> None:
         self.ports = ports.Ports(self._taken_ports, int(self.home.tag, 16))
@@ -156,7 +161,14 @@ class Reconciler:
             ),
             free_port=self.ports.free,
             now=pod_status.time(time.time()),
+            asked=self.rollouts.read(owner, self._rollout(owner)),
         )
+
+    def _rollout(self, owner: owners.Owner) -> Object | None:
+        """The ConfigMap of an InferenceService's rollout."""
+        if owner.kind != owners.INFERENCE_SERVICE.name:
+            return None
+        return self.caches.config_maps.get(owner.namespace, rollout_routing.config_map(owner.name))
 
     async def _act(self, owner: owners.Owner, made: plan.Plan) -> bool:
         """Do what a plan says; whether to plan again at once."""
@@ -182,6 +194,11 @@ class Reconciler:
         self.traffic.set_targets(owner, made.targets)
         for event in made.events:
             await self.tell(owner, event)
+        known = self.told.pop(owner, "")
+        if made.complaint:
+            self.told[owner] = made.complaint
+            if made.complaint != known:
+                await self.tell(owner, controller.Event("Warning", rollouts.EVENT, made.complaint))
         if made.look_again is not None:
             self.wake(owner, made.look_again)
         return again

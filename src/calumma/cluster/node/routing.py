@@ -12,9 +12,10 @@ from typing import Any
 
 from calumma.cluster import objects
 from calumma.cluster.knative import route
-from calumma.cluster.node import owners
+from calumma.cluster.node import owners, rollouts
 from calumma.cluster.objects import Object
-from calumma.cluster.programs import envoy, upstreams
+from calumma.cluster.programs import envoy, splits, upstreams
+from calumma.rollout.routing import Routing
 
 PUBLIC_DOMAINS = ("localhost", "example.com")
 """Our own and KServe's default."""
@@ -66,15 +67,23 @@ def part(
     namespace: str,
     routed: Sequence[Routed],
     backends: Iterable[upstreams.Backend],
+    asked: Routing,
 ) -> Part:
-    """The part of the owner ``service_name``; services without traffic have no host."""
+    """The part of the owner ``service_name``; services without traffic have no host.
+
+    Tagged hosts lead to one revision whatever a rollout has ``asked`` for.
+    """
     known = {backend.revision: backend for backend in backends}
+    found = [_split(each, known, each.traffic) for each in routed]
+    whole = [split for split in found if split is not None]
+    canaries = rollouts.mirrored(asked, known.values(), whole)
+    divided = {each.component: rollouts.with_wishes(each, asked, canaries) for each in whole}
     hosts: list[envoy.Host] = []
     entrances: list[envoy.Entrance] = []
     weights: list[tuple[str, int]] = []
     for each in routed:
         name = objects.name(each.service)
-        split = _split(each, known, each.traffic)
+        split = divided.get(each.component)
         if split is None:
             continue
         weights += split.shares
@@ -87,10 +96,11 @@ def part(
         port = objects.annotations_of(each.service).get(ENTRANCE)
         if port is not None:
             entrances.append(envoy.Entrance(f"{namespace}/{name}", int(port), split))
-    front = _front(service_name, namespace, routed, known)
+    front = _front(service_name, namespace, routed, divided)
     if front is not None:
         hosts.append(front)
-    return Part(tuple(hosts), tuple(entrances), tuple(known.values()), tuple(weights))
+    present = rollouts.marked(known.values(), canaries)
+    return Part(tuple(hosts), tuple(entrances), tuple(present), tuple(weights))
 
 
 def names(host: str, *, local: bool = False) -> tuple[str, ...]:
@@ -119,14 +129,14 @@ def _front(
     service_name: str,
     namespace: str,
     routed: Sequence[Routed],
-    known: Mapping[str, upstreams.Backend],
+    divided: Mapping[str, splits.Split],
 ) -> envoy.Host | None:
     """The InferenceService's own host: it leads to the transformer, else to the predictor."""
     by_component = {each.component: each for each in routed}
     entrance = by_component.get("transformer") or by_component.get("predictor")
     if entrance is None or not all(each.traffic for each in routed):
         return None
-    split = _split(entrance, known, entrance.traffic)
+    split = divided.get(entrance.component)
     if split is None:
         return None
     authority = f"{objects.name(entrance.service)}.{namespace}.svc.cluster.local"
@@ -138,7 +148,7 @@ def _front(
 def _host(
     name: str,
     namespace: str,
-    split: envoy.Split,
+    split: splits.Split,
     authority: str = "",
     headers: Mapping[str, str] | None = None,
     *,
@@ -150,7 +160,7 @@ def _host(
 
 def _split(
     each: Routed, known: Mapping[str, upstreams.Backend], traffic: Iterable[Mapping[str, Any]]
-) -> envoy.Split | None:
+) -> splits.Split | None:
     """The weights by backend; targets on the same revision are added up."""
     shares: dict[str, int] = {}
     for entry in traffic:
@@ -160,4 +170,4 @@ def _split(
         shares[backend.name] = shares.get(backend.name, 0) + entry["percent"]
     if not any(shares.values()):
         return None
-    return envoy.Split(each.component, tuple(shares.items()), each.timeout)
+    return splits.Split(each.component, tuple(shares.items()), each.timeout)

@@ -226,7 +226,8 @@ def _part(
     ]
     backends = endpoints.backends(reached, world.programs)
     traffic = {**world.programmed, **made.traffic}
-    return standard_routes.part(isvc, wanted, world.core_services, traffic, backends)
+    asked = world.asked.routing
+    return standard_routes.part(isvc, wanted, world.core_services, traffic, backends, asked)
 
 
 def _ready(actives: Sequence[workload.Active]) -> set[str]:

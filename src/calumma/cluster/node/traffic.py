@@ -121,7 +121,7 @@ class Traffic:
 
 def _leads_to(part: routing.Part, backend: str) -> bool:
     splits = [host.split for host in part.hosts] + [each.split for each in part.entrances]
-    return any(backend == name for split in splits for name, _ in split.shares)
+    return any(backend in split.backends for split in splits)
 
 
 def _takes(part: routing.Part, backend: str, port: int) -> bool:

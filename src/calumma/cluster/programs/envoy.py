@@ -16,12 +16,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from calumma.cluster.programs import program as programs
-from calumma.cluster.programs import upstreams
+from calumma.cluster.programs import splits, upstreams
 from calumma.cluster.programs.upstreams import Resource
 
 GATEWAY = "gateway"
@@ -30,7 +30,6 @@ ADMIN = "admin"
 LISTENERS = "lds.json"
 CLUSTERS = "cds.json"
 
-_PREVIOUS = "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 _BUCKETS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000, 5000, 15000)
 _KEPT_STATISTICS = (
     r"cluster\..+\.(upstream_rq.*|upstream_cx_active|upstream_cx_connect_fail)",
@@ -38,24 +37,6 @@ _KEPT_STATISTICS = (
     r"server\.(live|state|uptime|memory_allocated)",
     r".*\.(version_text|update_rejected)",
 )
-_ATTEMPTS = 4
-"""A request whose pod dies is repeated this often: at another pod, or at the gate, where it waits.
-
-Bounded, because the request may be what killed the pod."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """Where a component's requests go: ``(backend name, weight)``, and what each answer says.
-
-    ``timeout`` is in seconds. With ``grpc`` each backend has another one for its gRPC port
-    (:data:`upstreams.GRPC`), where inference by gRPC goes.
-    """
-
-    component: str
-    shares: tuple[tuple[str, int], ...]
-    timeout: float
-    grpc: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +49,7 @@ class Host:
 
     name: str
     domains: tuple[str, ...]
-    split: Split
+    split: splits.Split
     authority: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -79,7 +60,7 @@ class Entrance:
 
     name: str
     port: int
-    split: Split
+    split: splits.Split
 
 
 @dataclass(frozen=True)
@@ -96,11 +77,6 @@ class Gateway:
 
 UNKNOWN_HOST = "x-calumma-unknown-host"
 """The response header by which the gateway says that no service has this host name."""
-
-
-def revision_header(component: str) -> str:
-    """The response header that names the revision of a component which answered."""
-    return f"x-calumma-{component}-revision"
 
 
 def program(binary: Path, bootstrap_file: Path, directory: Path, workers: int) -> programs.Program:
@@ -250,10 +226,11 @@ def _manager(name: str, routes: Resource) -> Resource:
             "strip_any_host_port": name == GATEWAY,
             "common_http_protocol_options": {"idle_timeout": "3600s"},
             "http_filters": [
+                *([splits.reader()] if name == GATEWAY else []),
                 {
                     "name": "envoy.filters.http.router",
                     "typed_config": {"@type": router, "suppress_envoy_headers": True},
-                }
+                },
             ],
             **routes,
         }
@@ -276,7 +253,7 @@ def _gateway_routes(hosts: Iterable[Host]) -> Resource:
     unknown = {
         "name": "unknown",
         "domains": ["*"],
-        "response_headers_to_add": [_set(UNKNOWN_HOST, "true")],
+        "response_headers_to_add": [splits.assigned(UNKNOWN_HOST, "true")],
         "routes": [
             {
                 "match": {"prefix": "/"},
@@ -288,72 +265,29 @@ def _gateway_routes(hosts: Iterable[Host]) -> Resource:
 
 
 def _virtual_host(host: Host) -> Resource:
-    routes = _split_routes(host.split)
+    routes = splits.routes(host.split)
     for route in routes:
         if host.authority:
             route["route"]["host_rewrite_literal"] = host.authority
         if host.headers:
-            route["request_headers_to_add"] = [_set(*header) for header in host.headers.items()]
-    return {"name": host.name, "domains": list(host.domains), "routes": routes}
+            added = [splits.assigned(*header) for header in host.headers.items()]
+            route["request_headers_to_add"] = added
+    return {
+        "name": host.name,
+        "domains": list(host.domains),
+        "routes": routes,
+        **splits.from_outside(host.split),
+    }
 
 
 def _entrance_routes(entrances: Iterable[Entrance]) -> Resource:
     """One virtual host for each entrance, told apart by the port in what a client asks for."""
     hosts = [
-        {"name": each.name, "domains": [f"*:{each.port}"], "routes": _split_routes(each.split)}
+        {
+            "name": each.name,
+            "domains": [f"*:{each.port}"],
+            "routes": splits.routes(each.split, inside=True),
+        }
         for each in entrances
     ]
     return {"name": ENTRANCES, "virtual_hosts": hosts}
-
-
-def _split_routes(split: Split) -> list[Resource]:
-    """The routes of a split: gRPC inference first where it has a port of its own, as in KServe."""
-    plain = _route(split)
-    if not split.grpc:
-        return [plain]
-    shares = tuple((f"{name}{upstreams.GRPC}", weight) for name, weight in split.shares)
-    kind = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
-    match = {"prefix": "/inference.GRPCInferenceService/", "headers": [kind]}
-    return [{**_route(replace(split, shares=shares)), "match": match}, plain]
-
-
-def _route(split: Split) -> Resource:
-    header = revision_header(split.component)
-    weighted = [
-        {
-            "name": name,
-            "weight": weight,
-            "response_headers_to_add": [_set(header, _revision(name))],
-        }
-        for name, weight in split.shares
-    ]
-    return {
-        "match": {"prefix": "/"},
-        "route": {
-            "weighted_clusters": {"clusters": weighted},
-            "timeout": f"{split.timeout:g}s",
-            "retry_policy": {
-                "retry_on": "connect-failure,refused-stream,reset",
-                "num_retries": _ATTEMPTS - 1,
-                "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
-                "retry_priority": {
-                    "name": "envoy.retry_priorities.previous_priorities",
-                    "typed_config": {
-                        "@type": f"{upstreams.API}.{_PREVIOUS}",
-                        "update_frequency": 1,
-                    },
-                },
-            },
-        },
-    }
-
-
-def _revision(backend: str) -> str:
-    return backend.rsplit("/", 1)[1].removesuffix(upstreams.GRPC)
-
-
-def _set(name: str, value: str) -> Resource:
-    return {
-        "header": {"key": name, "value": value},
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-    }

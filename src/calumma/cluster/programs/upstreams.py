@@ -28,6 +28,13 @@ SOURCE = "127.0.0.2"
 _ANY_POD_WILL_DO = 100_000
 """In percent: one ready pod of many takes everything before the gate takes a part of it."""
 
+_MOST_MIRRORED = 256
+"""Requests that a canary may have at a time while it is mirrored to, and as many that wait; those
+beyond fail at once, for nobody, so that a canary that hangs does not fill the gateway's memory."""
+
+_LARGEST_MIRRORED = 64 << 20
+"""Bytes that wait for a mirrored canary to read them; a user's request waits for what is beyond."""
+
 _IDLE = "30s"
 """Shorter than any server's own keep-alive here, so that no request meets a closing connection."""
 
@@ -38,7 +45,7 @@ class Backend:
 
     ``draining`` ones finish what they have and get nothing new. ``gate`` is the port where requests
     wait for a pod, 0 for none: it is the last resort or, where the revision is ``limited`` in its
-    requests at a time, the only way.
+    requests at a time, the only way. ``mirrored`` says that it gets copies of users' requests.
     """
 
     namespace: str
@@ -50,6 +57,7 @@ class Backend:
     draining: tuple[int, ...] = ()
     gate: int = 0
     limited: bool = False
+    mirrored: bool = False
 
     @property
     def name(self) -> str:
@@ -65,6 +73,10 @@ def cluster(backend: Backend) -> Resource:
     common: Resource = {"idle_timeout": _IDLE}
     if backend.limited:
         common["max_requests_per_connection"] = 1
+    most = (4096, 16384, 16384)
+    if backend.mirrored:
+        most = (_MOST_MIRRORED,) * 3
+    names = ("max_connections", "max_pending_requests", "max_requests")
     options = f"{API}.extensions.upstreams.http.v3.HttpProtocolOptions"
     return {
         "name": backend.name,
@@ -73,11 +85,8 @@ def cluster(backend: Backend) -> Resource:
         "lb_policy": "LEAST_REQUEST",
         "load_assignment": _assignment(backend),
         "upstream_bind_config": {"source_address": {"address": SOURCE, "port_value": 0}},
-        "circuit_breakers": {
-            "thresholds": [
-                {"max_connections": 4096, "max_pending_requests": 16384, "max_requests": 16384}
-            ]
-        },
+        "circuit_breakers": {"thresholds": [dict(zip(names, most, strict=True))]},
+        **({"per_connection_buffer_limit_bytes": _LARGEST_MIRRORED} if backend.mirrored else {}),
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": options,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from calumma.cluster.kserve import vocabulary
 from calumma.cluster.node import routing
 from calumma.cluster.objects import Object
-from calumma.cluster.programs import envoy
+from calumma.cluster.programs import envoy, splits
 from support.node import Node
 from support.simulation import digits
 
@@ -350,7 +350,7 @@ def test_recreate_ends_the_old_pod_first(node: Node) -> None:
 
 
 def test_a_host_name_that_two_owners_mean_belongs_to_the_first() -> None:
-    split = envoy.Split("predictor", (("a", 100),), 60.0)
+    split = splits.Split("predictor", (("a", 100),), 60.0)
     first = envoy.Host("a-b-c", ("a-b-c.localhost", "a-b-c.example.com"), split)
     second = envoy.Host("other", ("a-b-c.localhost", "other.localhost"), split)
     third = envoy.Host("lost", ("a-b-c.example.com",), split)

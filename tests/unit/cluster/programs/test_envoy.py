@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from calumma.cluster.programs import envoy, upstreams
+from calumma.cluster.programs import envoy, splits, upstreams
 
 GOLDEN = Path(__file__).parent / "golden"
 DIRECTORY = Path("/calumma/envoy")
@@ -16,7 +16,7 @@ STABLE, CANARY = (
     upstreams.Backend("default", "digits", "predictor", f"digits-predictor-0000{number}", (port,))
     for number, port in ((1, 20001), (2, 20002))
 )
-SPLIT = envoy.Split("predictor", ((CANARY.name, 10), (STABLE.name, 90)), 300.0)
+SPLIT = splits.Split("predictor", ((CANARY.name, 10), (STABLE.name, 90)), 300.0)
 GATEWAY = envoy.Gateway(
     port=8080,
     address="127.0.0.1",
@@ -40,6 +40,24 @@ def test_the_files_of_a_canary() -> None:
     everything = [made.listeners, *made.routes, made.clusters]
     found = {each.name: each.content for each in everything}
     assert found == json.loads((GOLDEN / "envoy.json").read_text())
+
+
+def test_the_routes_and_clusters_of_a_canary_that_is_mirrored_to_and_of_users_who_stay() -> None:
+    split = dataclasses.replace(
+        SPLIT,
+        shares=((CANARY.name, 0), (STABLE.name, 100)),
+        mirror=splits.Mirror(CANARY.name, 50),
+        users=splits.Users(cookie="user"),
+    )
+    changed = dataclasses.replace(
+        GATEWAY,
+        hosts=(dataclasses.replace(GATEWAY.hosts[0], split=split),),
+        entrances=(dataclasses.replace(GATEWAY.entrances[0], split=split),),
+        backends=(STABLE, dataclasses.replace(CANARY, mirrored=True)),
+    )
+    made = envoy.files(changed, DIRECTORY)
+    found = {each.name: each.content for each in (*made.routes, made.clusters)}
+    assert found == json.loads((GOLDEN / "envoy-rollout.json").read_text())
 
 
 def test_the_bootstrap() -> None:
