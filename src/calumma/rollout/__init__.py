@@ -15,6 +15,8 @@ that any process can go on where another one was killed.
   Pure.
 - :mod:`~calumma.rollout.decision`: what to do now, with the clock passed in. Pure.
 - :mod:`~calumma.rollout.record`: the ConfigMap with the state, and who works on it. Pure.
+- :mod:`~calumma.rollout.routing`: what a rollout asks of the one-machine cluster's gateway.
+- :mod:`~calumma.rollout.assignment`: who gets which revision, where clients choose. Pure.
 - :mod:`~calumma.rollout.cluster`: the Kubernetes API: services, ConfigMaps, events.
 - :mod:`~calumma.rollout.sources`: counts by Prometheus, feedback and paired replay.
 - :mod:`~calumma.rollout.gates`: what else must agree: an evaluation, a webhook, a person.

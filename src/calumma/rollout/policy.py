@@ -8,6 +8,7 @@ import pydantic
 
 from calumma.evaluation import document
 from calumma.evaluation.online import Feedback, Predictor
+from calumma.rollout import routing
 from calumma.schedule.definition import Alerts, Secret
 
 _NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -157,19 +158,6 @@ class Sources(document.Part):
     feedback: Feedback | None = None
 
 
-class Assignment(document.Part):
-    """Who gets which revision in an A/B test: the same user always the same one."""
-
-    header: str | None = None
-    cookie: str | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.header is None) == (self.cookie is None):
-            raise ValueError("an assignment needs either header or cookie")
-        return self
-
-
 class Policy(document.Part):
     """The content of a policy's file."""
 
@@ -196,9 +184,11 @@ class Policy(document.Part):
     """The chance of a false rollback, of all metrics and all looks together."""
     metrics: Annotated[tuple[Metric, ...], pydantic.Field(min_length=1)]
     sources: Sources = Sources()
-    assignment: Assignment | None = None
+    assignment: routing.Assignment | None = None
+    """By what users stay with their revision, on the one-machine cluster."""
     mirror: Percent = 0
-    """Percent of users' requests that Envoy also sends to the canary while its share is 0."""
+    """Percent of users' requests that Envoy also sends to the canary while its share is 0, on the
+    one-machine cluster."""
     notify: Alerts | None = None
     """Whom to tell of a promotion, a rollback, and of what waits for a person."""
     project: str = "."
