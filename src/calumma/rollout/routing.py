@@ -78,6 +78,6 @@ def read(text: str) -> Routing:
     """The content of the key; raises :class:`~calumma.errors.DocumentInvalid`."""
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.DocumentInvalid(f"{KEY} is not JSON: {error}") from error
     return document.check(content, Routing, KEY)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calumma import errors
 from calumma.rollout import routing
@@ -47,3 +52,29 @@ def test_what_is_wrong_is_named(text: str, sentence: str) -> None:
     with pytest.raises(errors.DocumentInvalid) as caught:
         routing.read(text)
     assert sentence in str(caught.value)
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+_PARTS = st.dictionaries(
+    st.sampled_from(["mirror", "assignment"]),
+    st.dictionaries(
+        st.sampled_from(["percent", "revisions", "header", "cookie"]),
+        _ANYTHING | st.integers() | st.lists(st.text()),
+    ),
+)
+
+
+@given(st.text() | _ANYTHING.map(json.dumps) | _PARTS.map(json.dumps))
+def test_whatever_stands_there_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(errors.DocumentInvalid):
+        routing.read(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"mirror": "\\ud800"}', '{"\\ud800": 1}'])
+def test_so_is_what_is_made_to_break(text: str) -> None:
+    with pytest.raises(errors.DocumentInvalid) as caught:
+        routing.read(text)
+    assert str(caught.value).encode()

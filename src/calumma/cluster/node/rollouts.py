@@ -22,6 +22,9 @@ from calumma.rollout import routing
 EVENT = "RoutingNotPossible"
 """The reason of the event about what a rollout asks for and cannot have."""
 
+_LONGEST = 800
+"""Letters of a mistake that an event repeats."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -59,7 +62,8 @@ class Rollouts:
         except errors.DocumentInvalid as error:
             kept = self._good.get(owner, routing.Routing())
             name = objects.name(config_map or {})
-            return Asked(kept, f"ConfigMap {name}: {error}; requests go where they went before")
+            text = f"ConfigMap {name}: {str(error)[:_LONGEST]}; requests go where they went before"
+            return Asked(kept, text)
         return Asked(self._good[owner])
 
 
