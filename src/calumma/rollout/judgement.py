@@ -64,6 +64,13 @@ def read(metric: policies.Metric, tally: Tally, alpha: float) -> Reading:
     return found.model_copy(update={"sentence": wording.sentence(metric, found)})
 
 
+def verdict(found: Finding, margin: float) -> Verdict:
+    """What is said of two arms' means."""
+    if found.high < margin:
+        return Verdict.FINE
+    return Verdict.WORSE if found.worse else Verdict.UNCLEAR
+
+
 def better(reading: Reading) -> bool:
     """Whether the canary is shown to be better than stable; never of an agreement."""
     return bool(reading.n and reading.other_n) and reading.high < 0
@@ -172,14 +179,9 @@ def _compared(
     margin = most * metric.margin
     last = found[-1] if found else None
     low, high = (last.low, last.high) if last else (-most, most)
-    verdict = Verdict.UNCLEAR
-    if last and last.high < margin:
-        verdict = Verdict.FINE
-    elif last and last.worse:
-        verdict = Verdict.WORSE
     return Reading(
         name=metric.name,
-        verdict=verdict,
+        verdict=verdict(last, margin) if last else Verdict.UNCLEAR,
         estimate=last.estimate if last else None,
         low=low,
         high=high,
@@ -197,15 +199,15 @@ def _agreement(metric: policies.Agreement, tally: Tally, alpha: float) -> Readin
     """The share of pairs that both answer alike."""
     same, n = tally.agreed
     low, high = proportions.sequential(same, n, alpha=_design(metric, alpha).late, n_opt=TIGHT)
-    verdict = Verdict.UNCLEAR
+    said = Verdict.UNCLEAR
     if n and low >= metric.at_least:
-        verdict = Verdict.FINE
+        said = Verdict.FINE
     elif n and high < metric.at_least:
-        verdict = Verdict.WORSE
+        said = Verdict.WORSE
     share = same / n if n else None
     return Reading(
         name=metric.name,
-        verdict=verdict,
+        verdict=said,
         estimate=share,
         low=low,
         high=high,
@@ -224,7 +226,7 @@ def _latency(metric: policies.Latency, tally: Tally, alpha: float) -> Reading:
     n_opt = design.planned or design.tight
     ours, theirs = _times(tally.times), _times(tally.other_times)
     estimate, low, high, margin = None, -wording.LONGEST, wording.LONGEST, 0.0
-    value, other_value, verdict = None, None, Verdict.UNCLEAR
+    value, other_value, said = None, None, Verdict.UNCLEAR
     if ours.size and theirs.size:
         value, other_value = (_quantile(each, metric.quantile) for each in (ours, theirs))
         estimate = value - other_value
@@ -238,13 +240,10 @@ def _latency(metric: policies.Latency, tally: Tally, alpha: float) -> Reading:
         p_value = quantiles.p_value(ours, theirs, metric.quantile, alpha=alpha, n_opt=n_opt)
         worse = low > 0 or (estimate > 0 and p_value <= alpha)
         low = max(low, 0.0) if worse else min(low, 0.0)
-        if high < margin:
-            verdict = Verdict.FINE
-        elif worse:
-            verdict = Verdict.WORSE
+        said = verdict(Finding(value, other_value, low, high, worse), margin)
     return Reading(
         name=metric.name,
-        verdict=verdict,
+        verdict=said,
         estimate=estimate,
         low=low,
         high=high,

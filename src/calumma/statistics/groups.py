@@ -56,8 +56,7 @@ def spending(time: float, alpha: float) -> float:
 
     Equation 5 of Lan and DeMets; all of it from a time of 1 on.
     """
-    outer = stats.norm.isf(alpha / 2)
-    return 2 * float(stats.norm.sf(outer / math.sqrt(min(time, 1.0))))
+    return 2 * float(special.ndtr(special.ndtri(alpha / 2) / math.sqrt(min(time, 1.0))))
 
 
 def spent(

@@ -92,7 +92,7 @@ def _log_ratios(window: Window) -> NDArray[np.float64]:
     """The likelihood of a window for each odds ratio, against that for one: logarithms [nodes]."""
     possible, ways = _ways(window)
     at = _prior()[0]
-    weighed = special.logsumexp(ways[None, :] + at[:, None] * possible[None, :], axis=1)
+    weighed = np.logaddexp.reduce(ways[None, :] + at[:, None] * possible[None, :], axis=1)
     found: NDArray[np.float64] = window.events * at - weighed
     return found
 
@@ -103,22 +103,22 @@ def _ways(window: Window) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     total = events + other_events
     possible = np.arange(max(0, total - other_n), min(n, total) + 1)
     ways = _log_choose(n, possible) + _log_choose(other_n, total - possible)
-    return possible, ways - special.logsumexp(ways)
+    return possible, ways - np.logaddexp.reduce(ways)
 
 
 def _mixed(evidence: NDArray[np.float64]) -> float:
     """The logarithm of the evidence, over all odds ratios."""
-    return float(special.logsumexp(evidence, b=_prior()[1]))
+    return float(np.logaddexp.reduce(evidence + _prior()[1]))
 
 
 @cache
 def _prior() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logarithms of odds ratios above one, and their weights: half a normal distribution."""
+    """Logarithms of odds ratios above one and of their weights: half a normal distribution."""
     nodes, weights = special.roots_legendre(_NODES)
     scale = math.log(ODDS)
     places = 2 * scale * (nodes + 1)
     density = weights * np.exp(-((places / scale) ** 2) / 2)
-    return places, density / density.sum()
+    return places, np.log(density / density.sum())
 
 
 def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
