@@ -11,6 +11,7 @@ Pure. The statistics are those of :mod:`calumma.statistics.designs`; next:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -21,7 +22,7 @@ from calumma import errors
 from calumma.rollout import policy as policies
 from calumma.rollout import wording
 from calumma.rollout.state import Moments, Reading, Tally, Verdict, Window
-from calumma.statistics import means, pairs, proportions, quantiles, splits, windows
+from calumma.statistics import groups, means, pairs, proportions, quantiles, splits, windows
 from calumma.statistics.designs import Design, Finding
 
 Counted = TypeVar("Counted", Window, Moments)
@@ -69,6 +70,25 @@ def verdict(found: Finding, margin: float) -> Verdict:
     if found.high < margin:
         return Verdict.FINE
     return Verdict.WORSE if found.worse else Verdict.UNCLEAR
+
+
+def impossible(metric: policies.Metric, alpha: float) -> str | None:
+    """Why nothing can show a metric's margin within its plan, in a sentence; None if it can.
+
+    The bound that is looked at is that of a canary without a single bad observation.
+    """
+    if isinstance(metric, policies.Agreement | policies.Latency) or metric.planned is None:
+        return None
+    square = groups.spent([1.0], _design(metric, alpha).early, one_sided=True)[0] ** 2
+    least = square / (metric.planned + square)
+    if least < metric.margin:
+        return None
+    needed = math.ceil(square * (1 - metric.margin) / metric.margin) + 1
+    return (
+        f"the metric {metric.name} has a margin of {metric.margin:g} and plans {metric.planned} "
+        f"observations, of which even a perfect canary is only shown to be within {least:.2g}; "
+        f"plan at least {needed}, and many more for one that is like stable, or widen the margin"
+    )
 
 
 def better(reading: Reading) -> bool:

@@ -146,7 +146,8 @@ def follow(looks: Iterable[Look], design: Design) -> list[Finding]:
     for look in looks:
         plan.look(look)
         worse = worse or look.shown or plan.worse
-        low, high = _common(look.always, plan.bounds)
+        # What the sequence shows of all data is not outweighed by what the plan said of the first.
+        low, high = look.always if look.shown else _common(look.always, plan.bounds)
         low = max(low, 0.0) if worse else min(low, 0.0)
         found.append(Finding(look.ours, look.theirs, low, max(low, high), worse))
     return found

@@ -149,6 +149,19 @@ def test_an_impossible_alpha_gets_a_sentence(metric: policy.Metric) -> None:
         judgement.read(metric, Tally(), 0.7)
 
 
+def test_a_margin_that_no_canary_can_be_shown_to_keep_gets_a_sentence() -> None:
+    tight = ERRORS.model_copy(update={"margin": 0.01, "planned": 100})
+    found = judgement.impossible(tight, 0.05)
+    assert found is not None
+    assert "plan at least 286" in found
+    enough = tight.model_copy(update={"planned": 286})
+    assert judgement.impossible(enough, 0.05) is None
+    perfect = judgement.read(enough, windows((286, 0, 10**9, 0)), 0.05)
+    assert perfect.verdict is Verdict.FINE
+    for metric in (P95, AGREEMENT, tight.model_copy(update={"planned": None})):
+        assert judgement.impossible(metric, 0.05) is None
+
+
 def test_prices_of_nothing_get_a_sentence() -> None:
     free = policy.Value(kind="value", name="cost", margin=0.05)
     with pytest.raises(

@@ -68,16 +68,30 @@ def test_readings_follow_what_was_simulated() -> None:
         assert verdicts[-1] is verdict
 
 
+def test_a_canary_that_was_fine_and_gets_worse_is_found() -> None:
+    """Better than stable until the plan is over, and five points worse after it."""
+    generator = np.random.default_rng(10)
+    fine = 0
+    for _ in range(20):
+        seen = simulated(generator, 100, 0.09, 6) + simulated(generator, 100, 0.15, 30)
+        verdicts = [judgement.verdict(each, METRIC.margin) for each in windows.follow(seen, DESIGN)]
+        if verdicts[5] is Verdict.FINE:
+            fine += 1
+            assert verdicts[-1] is Verdict.WORSE
+    assert fine > 10
+
+
 def test_a_share_that_grows_when_the_day_gets_harder_rolls_nothing_back() -> None:
     """From 10% to 50% of the traffic, from 10% to 15% wrong answers of both."""
     generator = np.random.default_rng(9)
     ours = theirs = 0
-    for _ in range(600):
+    for _ in range(400):
         seen = []
         for n, rate in [(100, 0.10)] * 8 + [(500, 0.15)] * 12:
             wrong, other = generator.binomial((n, 1000 - n), rate)
             seen.append(windows.Window(n, int(wrong), 1000 - n, int(other)))
         ours += rolled_back(seen)
-        theirs += rolled_back([windows.Window(*map(sum, zip(*seen, strict=True)))])
-    assert ours / 600 <= 0.05
-    assert theirs / 600 > 0.9
+        pooled = windows.Window(*map(sum, zip(*seen, strict=True)))
+        theirs += windows.follow([pooled], DESIGN)[-1].worse
+    assert ours / 400 <= 0.05
+    assert theirs / 400 > 0.9
