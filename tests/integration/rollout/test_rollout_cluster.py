@@ -306,9 +306,9 @@ class TestDrivers:
     def test_one_that_ended_or_fell_silent_is_followed(
         self, rollouts: cluster.Cluster, begun: record.Record
     ) -> None:
-        here = {"host": socket.gethostname(), "process": ended_process()}
+        me, ended = socket.gethostname(), ended_process()
         for other in (
-            record.Driver(**here, time=time.time()),
+            record.Driver(host=me, process=ended, time=time.time()),
             record.Driver(host="elsewhere", process=7, time=time.time() - 31),
         ):
             begun = rollouts.take(rollouts.write(dataclasses.replace(begun, driver=other)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,11 @@ import pytest
 import yaml
 
 from calumma import cli
-from calumma.cluster.api import names, schema, structure, validation
+from calumma.cluster.api import names
 from calumma.evaluation import document, suite
 from calumma.schedule import cronjob
 from calumma.schedule.definition import Schedule
+from support import manifests
 from support.schedules import schedule
 
 ROOT = Path(__file__).parents[3]
@@ -51,12 +50,9 @@ FULL = schedule(
 
 
 @pytest.fixture(scope="module")
-def schemas(tmp_path_factory: pytest.TempPathFactory) -> schema.Schemas:
+def schemas(tmp_path_factory: pytest.TempPathFactory) -> manifests.Schemas:
     """The strict schemas that the API server would have if it served these kinds."""
-    path = tmp_path_factory.mktemp("schemas") / "schema-of-cronjobs.json"
-    command = [sys.executable, "-m", "calumma.cluster.api.derivation", str(path), *MODELS.values()]
-    subprocess.run(command, check=True, timeout=120)
-    return schema.load(path)
+    return manifests.Schemas(tmp_path_factory.mktemp("schemas"), MODELS)
 
 
 def rendered(asked: Schedule = FULL) -> dict[str, dict[str, Any]]:
@@ -65,19 +61,13 @@ def rendered(asked: Schedule = FULL) -> dict[str, dict[str, Any]]:
     return {each["kind"]: each for each in yaml.safe_load_all(text)}
 
 
-def objections(schemas: schema.Schemas, found: dict[str, Any]) -> list[str]:
-    """What strict validation would say."""
-    node = schemas.of(MODELS[found["kind"]])
-    unknown = structure.prune(structure.copied(found), node)
-    wrong = [str(cause) for cause in validation.violations(found, node)]
-    return [f"unknown field {each}" for each in unknown] + wrong
-
-
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("asked", [FULL, schedule()], ids=["everything", "the least"])
-def test_it_passes_strict_validation(schemas: schema.Schemas, kind: str, asked: Schedule) -> None:
+def test_it_passes_strict_validation(
+    schemas: manifests.Schemas, kind: str, asked: Schedule
+) -> None:
     found = rendered(asked)[kind]
-    assert objections(schemas, found) == []
+    assert schemas.objections(found) == []
     assert found["metadata"]["namespace"] == "team"
     assert names.dns_subdomain(found["metadata"]["name"]) == []
 
@@ -94,7 +84,7 @@ def test_it_passes_strict_validation(schemas: schema.Schemas, kind: str, asked: 
         ("spec.schedule", None),
     ],
 )
-def test_the_validation_would_notice(schemas: schema.Schemas, path: str, value: Any) -> None:
+def test_the_validation_would_notice(schemas: manifests.Schemas, path: str, value: Any) -> None:
     found = rendered()["CronJob"]
     *folders, field = path.split(".")
     inner = found
@@ -103,7 +93,7 @@ def test_the_validation_would_notice(schemas: schema.Schemas, path: str, value: 
     inner[field] = value
     if value is None:
         del inner[field]
-    assert objections(schemas, found) != []
+    assert schemas.objections(found) != []
 
 
 def test_the_words_are_those_of_the_document() -> None:
