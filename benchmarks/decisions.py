@@ -226,7 +226,9 @@ def main() -> None:
     }
     label = "share of identical canaries\nrolled back so far"
     (asked.figures / "rollouts-bounds.png").write_bytes(picture())
-    (asked.figures / "rollouts-false.png").write_bytes(illustrations.rollbacks(curves, ALPHA, label))
+    (asked.figures / "rollouts-false.png").write_bytes(
+        illustrations.rollbacks(curves, ALPHA, label)
+    )
 
 
 if __name__ == "__main__":

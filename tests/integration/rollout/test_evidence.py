@@ -11,8 +11,7 @@ import pytest
 from calumma import datasets, running
 from calumma.cluster import layout
 from calumma.load.pairs import Pair
-from calumma.rollout import evidence
-from calumma.rollout.sources import disagreements
+from calumma.rollout import disagreements, evidence
 from calumma.rollout.state import Note, Phase, State
 from calumma.scoring import cases
 from support import moments
