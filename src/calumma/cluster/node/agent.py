@@ -23,6 +23,7 @@ from calumma.cluster.kserve import configuration, controller
 from calumma.cluster.node import (
     activation,
     client,
+    driving,
     folders,
     gateway,
     metrics,
@@ -66,6 +67,7 @@ class Agent:
             self._settings, self._gateway, home.prometheus / prometheus.TARGETS
         )
         self._complete = False
+        self._driving = driving.Driving(home, self._settings.project, supervisor)
         self._caches = self._follow()
         self._scaling = scaling.Scaling(
             self._gateway,
@@ -154,6 +156,7 @@ class Agent:
                 self._forget_logs()
 
         def serving(obj: Object) -> None:
+            self._look_for_rollouts()
             self.look_at(owners.named(obj))
             for graph in self._caches.graphs:  # it may name this service in a step
                 if objects.namespace(graph) == objects.namespace(obj):
@@ -163,6 +166,7 @@ class Agent:
             self._look_at_all()
 
         def settings(obj: Object) -> None:
+            self._look_for_rollouts()
             if objects.name(obj) == configuration.NAME:
                 self._look_at_all()
             owner = rollouts.owner_of(obj)
@@ -184,6 +188,10 @@ class Agent:
             config_maps=Cache(client.CONFIG_MAP, settings),
         )
 
+    def _look_for_rollouts(self) -> None:
+        if self._complete:
+            self._driving.look(self._caches.isvcs, self._caches.config_maps)
+
     def _look_at_owner(self, obj: Object) -> None:
         owner = owners.owner_of(obj)
         if owner is not None:
@@ -200,6 +208,7 @@ class Agent:
     async def _adopt(self) -> None:
         """Know every part of the gateway before the first change, so that none is dropped."""
         self._complete = True
+        self._look_for_rollouts()
         self._forget_logs()
         running = {owners.owner_of_program(each) for each in self._programs}
         for owner in self._owners() | running:
@@ -235,6 +244,7 @@ class Agent:
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(_RESYNC)
+            self._look_for_rollouts()
             self._look_at_all()
 
     async def _publish(self) -> None:

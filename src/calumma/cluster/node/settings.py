@@ -20,7 +20,7 @@ class Settings:
     ``address`` is where the gateway listens, ``claims`` maps claim names to folders, ``images``
     is the whole table, the person's rows first. ``prometheus_port`` is None without Prometheus;
     ``started`` tells this start of the cluster from others; ``rules`` is the pattern of the files
-    with Prometheus' alert rules.
+    with Prometheus' alert rules; ``project`` is the folder from which it was started.
     """
 
     api_port: int
@@ -33,6 +33,7 @@ class Settings:
     claims: Mapping[str, str] = field(default_factory=dict)
     images: tuple[images.Row, ...] = ()
     rules: str = ""
+    project: str = ""
 
     @property
     def domain(self) -> str:
