@@ -146,8 +146,9 @@ def follow(looks: Iterable[Look], design: Design) -> list[Finding]:
     for look in looks:
         plan.look(look)
         worse = worse or look.shown or plan.worse
-        # What the sequence shows of all data is not outweighed by what the plan said of the first.
-        low, high = look.always if look.shown else _common(look.always, plan.bounds)
+        low, high = _common(look.always, plan.bounds)
+        if look.shown:  # What all data show is not outweighed by what the plan said of the first.
+            high = look.always.high
         low = max(low, 0.0) if worse else min(low, 0.0)
         found.append(Finding(look.ours, look.theirs, low, max(low, high), worse))
     return found
