@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from calumma.rollout import illustrations, judgement
-from calumma.rollout.state import Verdict
-from calumma.scoring import metrics
+from calumma.rollout import course, figures, judgement, policy
+from calumma.rollout.state import Tally, Verdict, Window
+from calumma.scoring import metrics as scores
+from calumma.scoring.figures import INK, PALETTE, WARNING, drawing, png
 from calumma.statistics import windows
 from calumma.statistics.designs import Design
 
@@ -151,7 +152,7 @@ def gathered(
 
 def share(found: NDArray[np.bool_]) -> str:
     """A share with its 95% interval."""
-    rate = metrics.proportion("", int(found.sum()), found.size)
+    rate = scores.proportion("", int(found.sum()), found.size)
     assert rate.value is not None and rate.interval is not None
     return f"{rate.value:.3f} ({rate.interval.low:.3f} to {rate.interval.high:.3f})"
 
@@ -187,24 +188,56 @@ def tables(pool: Executor, runs: int) -> dict[int, dict[float, dict[str, Outcome
     return gained
 
 
-def picture() -> bytes:
-    """The bounds of a better, an equal and a worse canary, one run each."""
-    paths = {}
-    for name, rate in (("better: 0.93", 0.07), ("equal: 0.90", 0.10), ("worse: 0.85", 0.15)):
+def bounds() -> bytes:
+    """The bounds of a better, an equal and a worse canary, one run each, as reports show them."""
+    metrics: list[policy.Metric] = []
+    courses: dict[str, list[course.Look]] = {}
+    for rate in (0.07, 0.10, 0.15):
+        metric = policy.Correct(
+            kind="correct",
+            name=f"right in {100 - round(100 * rate)} of 100",
+            source="feedback",
+            margin=MARGIN,
+            planned=PLANNED,
+        )
         sizes = np.full(LOOKS, 100)
         rates = np.array([[rate] * LOOKS, [STABLE] * LOOKS])
         traffic = drawn((3, round(100 * rate)), 1, sizes, 9 * sizes, rates)
-        counts = zip(
+        seen = Tally()
+        for n, wrong, other_n, other_wrong in zip(
             traffic.n, traffic.wrong[0], traffic.other_n, traffic.other_wrong[0], strict=True
-        )
-        found = windows.follow(
-            (windows.Window(*map(int, each)) for each in counts), Design(ALPHA, PLANNED)
-        )
-        paths[name] = [
-            illustrations.Point(100 * k, each.estimate, each.low, each.high)
-            for k, each in enumerate(found, 1)
-        ]
-    return illustrations.bounds(paths, MARGIN, "share of wrong answers,\ncanary minus stable")
+        ):
+            window = Window(
+                step=0,
+                n=int(n),
+                events=int(wrong),
+                other_n=int(other_n),
+                other_events=int(other_wrong),
+            )
+            seen = judgement.add(seen, Tally(windows=(window,)))
+            reading = judgement.read(metric, seen, ALPHA)
+            courses.setdefault(metric.name, []).append(course.Look(0, reading))
+        metrics.append(metric)
+    return figures.bounds(metrics, courses)
+
+
+def curves(found: Mapping[str, Outcome]) -> bytes:
+    """For each rule, the share of identical canaries that it has rolled back by each look."""
+    lines = ("-", "--", "-.", ":", (0, (1, 1)), (0, (5, 1, 1, 1)))
+    colours = (*PALETTE, INK, "#8a5a00")
+    looks = range(1, LOOKS + 1)
+    with drawing(6.4, 3.0) as figure:
+        axes = figure.subplots()
+        for colour, line, (name, outcome) in zip(colours, lines, found.items(), strict=True):
+            shares = [float((outcome.rollback <= look).mean()) for look in looks]
+            axes.plot(looks, shares, linestyle=line, color=colour, label=name)
+        axes.axhline(ALPHA, color=WARNING, linewidth=1, linestyle="--")
+        axes.set_xlabel("looks")
+        axes.set_ylabel("share of identical canaries\nrolled back so far")
+        axes.set_ylim(0, 1.02)
+        axes.grid(color="#d9dee3", linewidth=0.6)
+        figure.legend(frameon=False, fontsize=8, loc="outside right upper")
+        return png(figure)
 
 
 def main() -> None:
@@ -220,15 +253,8 @@ def main() -> None:
         print(f"\nan identical canary, share and day change at look 9, {asked.runs} runs")
         for name, found in gathered(pool, changing, asked.runs).items():
             print(f"| {name} | {share(found.rollback < NEVER)} | {found.promoted.mean():.3f} |")
-    curves = {
-        name: [float((found.rollback <= look).mean()) for look in range(1, LOOKS + 1)]
-        for name, found in gained[100][STABLE].items()
-    }
-    label = "share of identical canaries\nrolled back so far"
-    (asked.figures / "rollouts-bounds.png").write_bytes(picture())
-    (asked.figures / "rollouts-false.png").write_bytes(
-        illustrations.rollbacks(curves, ALPHA, label)
-    )
+    (asked.figures / "rollouts-bounds.png").write_bytes(bounds())
+    (asked.figures / "rollouts-false.png").write_bytes(curves(gained[100][STABLE]))
 
 
 if __name__ == "__main__":
