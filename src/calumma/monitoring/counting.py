@@ -203,7 +203,7 @@ def _missing(name: str, counts: Counts, evaluated: float) -> Iterator[str]:
     elif counts.seen < evaluated:
         yield f"Prometheus has no sample of {name} since {_told(counts.seen)}"
     elif counts.missed:
-        yield f"Prometheus has no sample of {name} of {counts.missed} evaluations"
+        yield f"Prometheus has no sample of {name} at {counts.missed} evaluations"
 
 
 def _told(time: float) -> str:

@@ -83,7 +83,7 @@ def remembered() -> str:
     steady, restarts, born = Process("steady"), Process("restarts"), Process("born", CANARY)
     away, silent, other = Process("away"), Process("silent"), Process("steady", CANARY)
     second = Process("restarts", instance="2")
-    second.ok = 5000
+    second.ok, restarts.failed = 5000, 2
     for step in range(240):
         steady.ok, steady.failed = steady.ok + 7, steady.failed + (step % 3 == 0)
         steady.slow += 2
@@ -91,8 +91,8 @@ def remembered() -> str:
         away.ok, away.failed = away.ok + 3, away.failed + 1
         restarts.ok += 10
         second.ok += 1
-        if step == 100:  # with as many slow ones at once as it had before
-            restarts.ok, restarts.failed, restarts.slow = 4, 3, 0
+        if step == 100:  # with more errors at once than it had before
+            restarts.ok, restarts.failed = 4, 3
         there = [restarts, second, steady, other]
         if step >= 60:
             born.ok, born.failed = born.ok + 5, born.failed + 2
@@ -203,7 +203,7 @@ def test_windows_tile(watch: client.Client, namespace: str) -> None:
 def test_a_process_that_restarts_counts_from_zero_and_the_others_go_on(
     watch: client.Client,
 ) -> None:
-    """Its new errors are more than its old ones: only the others show that it restarted."""
+    """Its new errors are more than its old ones: only its answers show that it restarted."""
     counts = window(watch, "restarts", 98, 102).revisions[STABLE]
     # one: 10 in step 99, 4 and 3 errors in step 100, 10 in 101, 10 in 102; the other: 4
     assert (counts.requests, counts.errors) == (10 + 7 + 20 + 4, 3)
@@ -228,7 +228,7 @@ def test_a_silence_is_told_and_loses_nothing(watch: client.Client) -> None:
     assert trouble.startswith(f"Prometheus has no sample of {STABLE} of digits since 20")
     later = window(watch, "silent", 125, 135)
     assert later.revisions[STABLE].requests == 6 * 2
-    assert later.troubles == (f"Prometheus has no sample of {STABLE} of digits of 4 evaluations",)
+    assert later.troubles == (f"Prometheus has no sample of {STABLE} of digits at 4 evaluations",)
 
 
 def test_while_prometheus_is_away_nothing_is_taken_for_new(watch: client.Client) -> None:

@@ -117,6 +117,8 @@ def bootstrap(directory: Path, admin_socket: Path) -> Resource:
                 }
             ]
         },
+        # Histograms are told as of the last flush, counters as of now.
+        "stats_flush_interval": "0.5s",
         "stats_config": {
             "histogram_bucket_settings": [
                 {"match": {"suffix": "upstream_rq_time"}, "buckets": list(_BUCKETS)}
