@@ -128,6 +128,7 @@ class Service:
             standard=False,
             stable=revision(self.rolled_out) if self.rolled_out else None,
             canary=canary,
+            newest=revision(self.created),
             canary_ready=canary is not None and is_ready,
             trouble=self.trouble,
             weight=100 if self.percent is None else self.percent,
@@ -274,7 +275,8 @@ class Rollout:
         state, view = self.state, self.service.view()
         since = decision.counts_from(state, self.now)
         share = self.service.effective.get(state.canary or "", 0)
-        arriving = round(self.rate * (self.now - (since or self.now)))
+        begin = self.now if since is None else max(since, state.counted.get("users", 0.0))
+        arriving = round(self.rate * (self.now - begin))
         canary = arriving * share // 100
         stable = arriving - canary
         window = Window(
@@ -291,6 +293,7 @@ class Rollout:
             tallies={"errors": Tally(windows=(window,))} if known else {},
             requests=canary,
             users=(canary, stable) if known else (0, 0),
+            counted=state.counted if since is None else {"users": self.now},
             troubles=self.troubles,
             gates=self._results(),
             wish=self.wish,

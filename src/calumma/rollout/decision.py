@@ -89,7 +89,7 @@ def begin(
         policy=policy,
         began=now,
         stable=view.stable,
-        former=before.canary if before is not None and replaced else None,
+        former=before.newest if before is not None and replaced else None,
         to=to,
         template=view.template,
         generation=view.generation,
@@ -100,13 +100,14 @@ def begin(
 
 
 def counts_from(state: State, now: float) -> float | None:
-    """From when on requests are counted at a look at ``now``; None while nothing counts.
+    """From when on requests of the step count; None while nothing counts.
 
-    Nothing counts before a step's share is in effect, nor during its warm-up.
+    Nothing counts before the step's share is in effect, nor during its warm-up. Each source knows
+    by ``counted`` how far it is.
     """
     if state.phase not in (Phase.PROGRESSING, Phase.PAUSED) or state.stepped is None:
         return None
-    since = max(state.stepped + state.policy.warmUp, state.looked or 0.0)
+    since = state.stepped + state.policy.warmUp
     return since if since < now else None
 
 

@@ -20,10 +20,9 @@ EVIDENCED = frozenset({"StepPassed", "Promoting", "RollingBack", "Inconclusive"}
 class Seen:
     """What one look finds.
 
-    ``tallies`` hold what came since :func:`calumma.rollout.decision.counts_from`, by metric;
-    ``requests`` are the canary's, pairs among them; ``users`` are the canary's and stable's that
-    came through the split; ``sent`` are the pairs sent so far. ``troubles`` say, by source, why
-    nothing is known of it.
+    ``tallies`` hold what came since the last look, by metric; ``requests`` are the canary's, pairs
+    among them; ``users`` are the canary's and stable's that came through the split; ``sent`` and
+    ``counted`` say how far the sources are, and ``troubles`` why nothing is known of one.
     """
 
     now: float

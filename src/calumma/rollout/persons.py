@@ -29,8 +29,9 @@ def recognise(look: Look, view: View | None) -> None:
     elif _other_revision(state, view):
         why = f"{view.canary} came with the same template, and this rollout does not watch it"
         _supersede(look, why)
-    elif share == state.weight:
-        look.put(generation=view.generation)
+    elif share == state.weight and not _taken_back(state, view):
+        # Whatever else was changed came before what we intended, which was refused then.
+        look.put(generation=view.generation, intent=None if moved else state.intent)
     elif share == 100:
         _supersede(look, f"somebody gave all of the traffic to {state.canary}, at {_share(state)}")
     elif moved:
@@ -50,6 +51,16 @@ def _ours(state: State, view: View, share: int) -> bool:
     if view.standard and view.generation == intent.generation + 1:
         return share == intent.weight or intent.what == "undo"
     return share == intent.weight and view.template == state.template
+
+
+def _taken_back(state: State, view: View) -> bool:
+    """Whether there were more changes than our last one, after which the share is what it was."""
+    intent = state.intent
+    return (
+        intent is not None
+        and intent.weight != state.weight
+        and view.generation > intent.generation + 1
+    )
 
 
 def _other_revision(state: State, view: View) -> bool:
@@ -76,7 +87,7 @@ def _replaced(look: Look, view: View) -> None:
 def _weighed(look: Look, view: View, share: int) -> None:
     """Somebody set another share, which stays until a person decides."""
     state = look.state
-    look.put(generation=view.generation)
+    look.put(generation=view.generation, intent=None)
     if state.undoing:
         _supersede(look, f"somebody set the canary's share to {share}% while it was undone")
         return

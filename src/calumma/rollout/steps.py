@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from calumma.rollout import judgement
 from calumma.rollout.look import Look, RunGate
 from calumma.rollout.policy import Gate
 from calumma.rollout.state import Phase, Reading, State, Verdict
@@ -146,7 +147,7 @@ def _leave(look: Look) -> None:
         look.put(step=state.step + 1, stepped=None, requests=0, agreed=(), asked=(), attempt=0)
     elif state.policy.strategy != "ab":
         look.promote(f"all {len(steps)} steps are passed: {known}")
-    elif any(reading.high < 0 for reading in state.readings):
+    elif any(map(judgement.better, state.readings)):
         look.promote(f"the canary is better at the planned size: {known}")
     else:
         look.roll_back(f"the canary is not better at the planned size: {known}")

@@ -70,8 +70,8 @@ def _found(look: Look, view: View) -> Iterator[tuple[str, str]]:
 
 def looks(state: State) -> int:
     """How many looks the longest tally holds."""
-    tallies = state.tallies.values()
-    return max((max(len(each.windows), len(each.moments)) for each in tallies), default=0)
+    found = [(each.windows, each.moments, each.pair_looks) for each in state.tallies.values()]
+    return max((len(looks) for each in found for looks in each), default=0)
 
 
 def _silence(look: Look, stepped: float) -> Iterator[tuple[str, str]]:

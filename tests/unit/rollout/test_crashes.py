@@ -16,13 +16,13 @@ from calumma.rollout.state import Phase, State, Verdict
 from support.rollouts import Kill, Rollout, Service, policy, revision
 
 PROVEN, WORSE, UNCLEAR = (0.1, 0.1), (0.5, 0.1), (0.11, 0.1)
-POLICY: dict[str, Any] = {"deadline": 400}
-CALM = 120
+POLICY: dict[str, Any] = {"deadline": 200}
+CALM = 60
 """Looks after which everything that ends by itself has ended."""
 STABLE, CANARY = {revision(1): 100}, {revision(2): 100}
 
 kills = st.lists(st.sampled_from((None, "written", "acted")), max_size=15)
-settings = hypothesis.settings(deadline=None, max_examples=60)
+settings = hypothesis.settings(deadline=None, max_examples=12)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ class Watch:
             assert declared(state, rollout.service.view()) != state.weight or found
 
 
-@hypothesis.settings(deadline=None, max_examples=150)
+@hypothesis.settings(deadline=None, max_examples=40)
 @hypothesis.given(st.lists(moments, max_size=30))
 def test_whatever_happens(moments: list[Moment]) -> None:
     watch = Watch()

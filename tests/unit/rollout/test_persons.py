@@ -24,10 +24,10 @@ def under_way(**given: object) -> Rollout:
 
 
 def test_a_paused_rollout_waits_and_goes_on_where_it_was() -> None:
-    rollout = under_way()
+    rollout = under_way(deadline=300)
     rollout.look("pause")
     assert rollout.phase is Phase.PAUSED
-    assert rollout.looks(200) == []  # beyond its deadline
+    assert rollout.looks(40) == []  # beyond its deadline
     rollout.look("resume")
     assert (rollout.phase, rollout.state.step) == (Phase.PROGRESSING, 0)
     assert rollout.until(ended) == ["50", "Promote"]
@@ -229,6 +229,34 @@ def test_another_service_of_that_name_is_not_touched() -> None:
     rollout.service.generation = 1
     assert rollout.looks(5) == []
     assert rollout.phase is Phase.SUPERSEDED
+
+
+def test_a_share_that_somebody_sets_again_after_resume_stays() -> None:
+    rollout = under_way(steps=LONG)
+    rollout.service.patch(percent=70)
+    rollout.look()
+    assert rollout.look("resume") == ["10"]
+    rollout.service.patch(percent=70)  # before the rollout has seen its own change
+    assert rollout.looks(10) == []
+    assert rollout.phase is Phase.PAUSED
+    assert rollout.look("resume") == ["10"]
+
+
+def test_somebody_who_applies_our_next_share_with_another_template_is_somebody() -> None:
+    rollout = Rollout(policy()).begin()
+    rollout.look(kill="written")  # it was about to set 10
+    rollout.service.patch(template=9, percent=10)
+    assert rollout.looks(5) == []
+    assert rollout.phase is Phase.SUPERSEDED
+
+
+def test_a_step_that_somebody_takes_back_pauses() -> None:
+    rollout = under_way()
+    while rollout.look() != ["50"]:
+        pass
+    rollout.service.patch(percent=10)
+    assert rollout.looks(10) == []
+    assert rollout.phase is Phase.PAUSED
 
 
 def test_a_share_that_was_another_one_for_a_moment_costs_that_look() -> None:
