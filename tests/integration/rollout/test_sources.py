@@ -91,10 +91,10 @@ class Rollout:
         self.tallies: dict[str, Tally] = {}
         self.users = (0, 0)
 
-    async def look(self, seconds: float = 0.25, *, written: bool = True) -> Counted:
-        await asyncio.sleep(seconds)
+    async def look(self, *, written: bool = True, others: bool = False) -> Counted:
+        await asyncio.sleep(0.25)
         now = time.time()
-        found = await self.sources.look(self.state, now)
+        found = await self.sources.look(self.state, now, others=others)
         if written:
             more = {"sent": found.sent, "counted": found.counted, "looked": now}
             self.state = self.state.model_copy(update=more)
@@ -217,6 +217,23 @@ async def test_another_process_goes_on_where_counting_ended(
         while seen + rollout.users[0] != 20 and time.monotonic() < deadline:
             await rollout.look()
     assert seen + rollout.users[0] == 20
+
+
+async def test_while_others_send_pairs_users_are_not_counted(
+    revisions: Revisions, watching: str, tmp_path: Path
+) -> None:
+    known = state(10, [ERRORS], {})
+    async with carried_out(known, revisions.isvc(10), tmp_path, watching) as rollout:
+        for _ in range(6):
+            revisions.users(CANARY, 50)
+            await rollout.look(others=True)
+        while "prometheus" not in rollout.state.counted:
+            await rollout.look()
+        revisions.users(CANARY, 5)
+        deadline = time.monotonic() + 20
+        while rollout.users[0] < 5 and time.monotonic() < deadline:
+            await rollout.look()
+    assert rollout.users == (5, 0)
 
 
 async def test_pairs_are_no_requests_of_users(

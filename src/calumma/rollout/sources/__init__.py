@@ -86,6 +86,7 @@ class Sources:
             for component, endpoint in zip(components, endpoints, strict=True)
         }
         _require(known, self._revisions[components[0]])
+        self._others = 0.0
         self._population = populations.of(known)
         self._sender: pairs.Sender | None = None
         if self._sources.pairs is not None and self._population is not None:
@@ -110,12 +111,15 @@ class Sources:
         if self._sender is not None:
             await self._sender.__aexit__()
 
-    async def look(self, known: state.State, now: float) -> Counted:
+    async def look(self, known: state.State, now: float, *, others: bool = False) -> Counted:
         """What became known since the last look; it waits for Prometheus, and never for pairs.
 
         ``known`` is the state that is on disk. While nothing counts (before a share is in effect,
-        and in its warm-up) what came back waits for the look that does.
+        and in its warm-up) what came back waits for the look that does. ``others`` says that a
+        gate's evaluation may send pairs too, so that requests are not users' alone.
         """
+        if others:
+            self._others = now
         found = Counted(known.sent, dict(known.counted))
         if known.stepped is not None and decision.counts_from(known, now) is not None:
             begun = known.stepped + self._policy.warmUp
@@ -136,10 +140,13 @@ class Sources:
         """Add what Prometheus counted; whether it is the turn of pairs now."""
         if not (known.weight or self._policy.mirror):
             return True
+        if self._others == now:
+            return True
         if self._sender is not None and self._sender.busy:
             return False
         before = found.counted.get("prometheus", 0.0)
-        begin = max(before, begun, self._sender.idle if self._sender else 0.0)
+        alone = max(self._others, self._sender.idle if self._sender else 0.0)
+        begin = max(before, begun, alone)
         try:
             window = await asyncio.to_thread(
                 prometheus.window,
@@ -156,9 +163,11 @@ class Sources:
         if window is None:
             return False
         metrics = self._policy.metrics
-        self._complain(
-            found, [*window.troubles, *prometheus.without_bucket(metrics, window.counts)]
-        )
+        unseen = any(each.seen is None for side in window.counts for each in side)
+        if window.troubles and not unseen:  # counters lose nothing by a scrape that is missing
+            found.remarks["prometheus"] = "; ".join(window.troubles)
+        without = prometheus.without_bucket(metrics, window.counts)
+        self._complain(found, [*(window.troubles if unseen else ()), *without])
         found.counted["prometheus"] = window.until
         found.tallies |= tallies.of_requests(metrics, window.counts, known.step)
         stable, canary = (side[0].requests for side in window.counts)
