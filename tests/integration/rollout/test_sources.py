@@ -227,10 +227,10 @@ async def test_while_others_send_pairs_users_are_not_counted(
         for _ in range(6):
             revisions.users(CANARY, 50)
             await rollout.look(others=True)
-        while "prometheus" not in rollout.state.counted:
+        deadline = time.monotonic() + 20
+        while "prometheus" not in rollout.state.counted and time.monotonic() < deadline:
             await rollout.look()
         revisions.users(CANARY, 5)
-        deadline = time.monotonic() + 20
         while rollout.users[0] < 5 and time.monotonic() < deadline:
             await rollout.look()
     assert rollout.users == (5, 0)
