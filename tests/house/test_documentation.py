@@ -21,6 +21,7 @@ DOCUMENTS = [
     "docs/drift.md",
     "docs/evaluation.md",
     "docs/metrics.md",
+    "docs/rollouts-method.md",
     "docs/rollouts.md",
 ]
 FOLDERS = (

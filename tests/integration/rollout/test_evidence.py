@@ -25,7 +25,7 @@ def project(tmp_path: Path) -> Path:
     """A project with the notebook, and a rollout whose pairs differed."""
     (tmp_path / "evaluation").mkdir()
     (tmp_path / "evaluation/rollout.ipynb").write_bytes(NOTEBOOK.read_bytes())
-    folder = evidence.folder(tmp_path, "digits", "digits-1")
+    folder = evidence.folder(tmp_path, "digits", "digits-1") / disagreements.FOLDER
     folder.mkdir(parents=True)
     answers = [
         [cases.Answer(case, said, 0.75, 0.01, None, None) for said in (str(case.label), "another")]
