@@ -125,7 +125,7 @@ def _ruling(metric: Metric, reading: Reading | None) -> gates.Ruling:
     gate = gates.Gate(metric.name, bound, declared if reading is None else reading.margin)
     if reading is None:
         return gates.Ruling(gate, gates.Verdict.INCONCLUSIVE, f"nothing is known of {metric.name}")
-    return gates.Ruling(gate, _VERDICTS[reading.verdict], reading.numbers)
+    return gates.Ruling(gate, _VERDICTS[reading.verdict], reading.sentence)
 
 
 def _at(time: float) -> str:

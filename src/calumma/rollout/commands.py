@@ -52,7 +52,6 @@ _VERBS = {
     "abort": "give the stable revision all traffic now",
     "undo": "after a promotion: give the former revision all traffic again",
 }
-_WAIT = 15.0
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +98,7 @@ def _start(options: argparse.Namespace) -> int:
     print(f"{began}: begins")
     if options.here:
         return _here(policy.service, policy.namespace)
-    if not session.driven(policy.service, policy.namespace, _WAIT):
+    if not session.driven(policy.service, policy.namespace):
         print(
             "Nothing carries it out yet: `calumma up` does on this machine, `calumma rollout "
             "render` writes a Job for another cluster, --here does it in this terminal."

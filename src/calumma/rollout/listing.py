@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from calumma.rollout import steps
+from calumma.rollout import steps, wording
 from calumma.rollout.policy import Gate, Policy, Step
 from calumma.rollout.record import Past
 from calumma.rollout.state import Note, Phase, Reading, State
@@ -152,22 +152,32 @@ def _waiting(state: State, now: float) -> str:
 
 
 def _reading(reading: Reading) -> tuple[str, ...]:
-    unit = f" {reading.unit}" if reading.unit else ""
+    low, high, margin = (reading.scaled(end) for end in (reading.low, reading.high, reading.margin))
+    difference = None if reading.estimate is None else reading.scaled(reading.estimate)
+    unit = "" if difference is None else f" {reading.scaled_unit}"
     return (
         reading.name,
-        _number(reading.value),
-        _number(reading.other_value),
-        _number(reading.estimate) + (unit if reading.estimate is not None else ""),
-        _number(reading.low),
-        _number(reading.high),
-        f"{reading.margin:g}",
+        _value(reading, reading.value),
+        _value(reading, reading.other_value),
+        f"{_number(difference)}{unit}".rstrip(),
+        _number(low),
+        _number(high),
+        f"{margin:.3g}",
         f"{reading.n}/{reading.other_n}",
         str(reading.verdict),
     )
 
 
+def _value(reading: Reading, value: float | None) -> str:
+    """An arm's own value; a share in percent."""
+    if value is None or reading.unit != "share":
+        return _number(value)
+    return f"{100 * value:.2f}%"
+
+
 def _number(value: float | None) -> str:
-    return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"
+    known = value is not None and math.isfinite(value) and abs(value) < wording.LONGEST / 2
+    return f"{value:.3g}" if known else "-"
 
 
 def _note(note: Note) -> tuple[str, str, str]:

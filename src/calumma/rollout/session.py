@@ -21,7 +21,7 @@ from calumma.rollout import record as records
 from calumma.rollout.policy import Policy
 from calumma.rollout.state import State, Verb
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds that the answer to a verb, and the process that carries a rollout out, may take."""
 _PERIOD = 0.5
 _TRIES = 5

@@ -126,16 +126,21 @@ class Reading(document.Part):
 
     @property
     def numbers(self) -> str:
-        """What is known, as people read it."""
-        if self.sentence:
-            return self.sentence.rstrip(".")
+        """What is known in a few words: ``correct is not worse (-7.33 points, -11.5 to -3.99)``."""
         if self.estimate is None:
-            return f"{self.name}: nothing is known"
-        return (
-            f"{self.name}: {self.verdict}, {self.estimate:.4g}{self.unit and ' '}{self.unit} "
-            f"({self.low:.4g} to {self.high:.4g}, margin {self.margin:g}, "
-            f"n = {self.n} and {self.other_n})"
-        )
+            return f"{self.name} is unclear (nothing is counted)"
+        low, high = (f"{self.scaled(end):+.3g}" for end in (self.low, self.high))
+        found = f"{self.scaled(self.estimate):+.3g} {self.scaled_unit}".rstrip()
+        return f"{self.name} is {self.verdict} ({found}, {low} to {high})"
+
+    def scaled(self, value: float) -> float:
+        """A difference in :attr:`scaled_unit`."""
+        return 100 * value if self.unit == "share" else value
+
+    @property
+    def scaled_unit(self) -> str:
+        """What people read: percentage points instead of a share."""
+        return "points" if self.unit == "share" else self.unit
 
 
 class GateResult(document.Part):
