@@ -60,7 +60,7 @@ class Running:
         self.admin = directory / "admin.sock"
         self.port, self.statistics = free_port(), free_port()
         self.gateway = gateway_room.Gateway(directory, self.admin)
-        self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}")
+        self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
 
     def describe(self, *shares: tuple[Server, int], entrance: int | None = None) -> envoy.Gateway:
         backends = tuple(

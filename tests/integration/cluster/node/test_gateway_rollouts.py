@@ -19,7 +19,7 @@ from support.gateway import Running, Server, free_port
 
 PREDICTOR = "default/digits/predictor"
 HOST = "digits.default.localhost"
-USERS = [f"user-{number}" for number in range(600)]
+USERS = [f"user-{number}" for number in range(300)]
 
 
 def asked(
@@ -41,14 +41,21 @@ def asked(
     )
 
 
-def mirroring(running: Running, stable: Server, canary: Server, percent: int) -> envoy.Gateway:
+def mirroring(
+    running: Running, stable: Server, canary: Server, percent: int, timeout: float = 5.0
+) -> envoy.Gateway:
     """All requests go to the stable revision, and a part of them to the canary as well."""
     described = running.describe((canary, 0), (stable, 100))
+    hosts = [
+        dataclasses.replace(each, split=dataclasses.replace(each.split, timeout=timeout))
+        for each in described.hosts
+    ]
+    described = dataclasses.replace(described, hosts=tuple(hosts))
     return asked(described, splits.Mirror(f"{PREDICTOR}/{canary.name}", percent))
 
 
 async def until(what: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + 8.0
+    deadline = time.monotonic() + 20.0
     while not await what():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
@@ -185,7 +192,7 @@ async def test_a_canary_that_fails_costs_users_nothing(running: Running, fault: 
         canary.port = free_port()
         if fault != "is away":
             canary.port = await stack.enter_async_context(listening(way))
-        await running.gateway.apply(mirroring(running, stable, canary, 100))
+        await running.gateway.apply(mirroring(running, stable, canary, 100, timeout=10.0))
         for size in (10_000, 20_000_000):
             sent: dict[str, Any] = {
                 "content": bytes(size),
@@ -195,7 +202,7 @@ async def test_a_canary_that_fails_costs_users_nothing(running: Running, fault: 
             began = time.monotonic()
             answers = await asyncio.gather(*(running.client.post("/", **sent) for _ in range(3)))
             assert [each.status_code for each in answers] == [200] * 3
-            assert time.monotonic() - began < 4.0
+            assert time.monotonic() - began < 9.0  # nor do they wait for the canary's end
         users = await figures(running, "stable")
         assert users["upstream_rq_xx2"] == users["upstream_rq_total"] == 6
 
@@ -208,7 +215,7 @@ async def test_a_canary_that_fails_costs_users_nothing(running: Running, fault: 
 async def test_what_a_canary_that_hangs_can_hold_is_bounded(running: Running) -> None:
     async with Server("stable") as stable, Server("canary") as canary, listening(hanging) as port:
         canary.port = port
-        await running.gateway.apply(mirroring(running, stable, canary, 100))
+        await running.gateway.apply(mirroring(running, stable, canary, 100, timeout=300.0))
         for _ in range(7):
             answers = await asyncio.gather(*(running.get() for _ in range(90)))
             assert {each.text for each in answers} == {"stable"}
