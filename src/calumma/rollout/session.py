@@ -16,7 +16,7 @@ from typing import NamedTuple
 from calumma import errors
 from calumma.cluster.objects import Object
 from calumma.evaluation import document
-from calumma.rollout import cluster, decision, listing, service
+from calumma.rollout import cluster, decision, judgement, listing, service
 from calumma.rollout import record as records
 from calumma.rollout.policy import Policy
 from calumma.rollout.state import State, Verb
@@ -53,6 +53,10 @@ def start(policy: Policy, to: str | None = None) -> str:
     :class:`~calumma.errors.RolloutError` while another rollout of the service is under way, and
     where there is no way to begin without harm.
     """
+    alphas = judgement.alphas(policy)
+    for metric in policy.metrics:
+        if sentence := judgement.impossible(metric, alphas[metric.name]):
+            raise errors.RolloutError(f"{sentence[0].upper()}{sentence[1:]}.")
     found, where = cluster.Cluster(), (policy.service, policy.namespace)
     before, changed = _changed(found, policy, to)
     now = time.time()

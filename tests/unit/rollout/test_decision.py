@@ -35,7 +35,7 @@ def test_a_good_canary_goes_through_all_steps_and_is_promoted() -> None:
         "Promoted",
     ]
     assert rollout.told == rollout.reasons()
-    assert "all 2 steps are passed: errors: 10.00% against 10.00%" in rollout.state.why
+    assert "all 2 steps are passed: errors is not worse (+0 points" in rollout.state.why
     evidence = [each.step for each in rollout.done if isinstance(each, decision.KeepEvidence)]
     assert evidence == [0, 1]
     assert [note.evidence for note in rollout.state.notes if note.evidence] == ["evidence/1"] * 2
@@ -104,7 +104,7 @@ def test_a_worse_canary_is_rolled_back_at_once_at_every_step(strategy: str) -> N
         rollout.until(ended)
         assert rollout.phase is Phase.ROLLED_BACK
         assert rollout.service.effective == {revision(1): 100}
-        assert "against 10.00% of stable" in rollout.state.why
+        assert "errors is worse (+" in rollout.state.why
         assert rollout.reasons()[-2:] == ["RollingBack", "RolledBack"]
 
 
