@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,53 +13,11 @@ import kserve
 import kubernetes
 import pytest
 
-from calumma import inference
 from calumma.load import users
-from calumma.models import digits
+from support.askers import Askers
 from support.cluster import Cluster, Object, condition, image, manifest
 
-HELD_OUT = digits.held_out()
 STABLE, CANARY = "digits-predictor", "digits-v2-predictor"
-
-
-class Askers:
-    """Programs that send one image after the other to the predictor's host, all the time."""
-
-    def __init__(self, url: str, number: int = 4) -> None:
-        self.replies: list[inference.Reply[Any]] = []
-        self._url, self._number = url, number
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._ask()), daemon=True)
-
-    def __enter__(self) -> Askers:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
-
-    async def _ask(self) -> None:
-        async with inference.Client(self._url, "digits") as client:
-            await asyncio.gather(*(self._keep_asking(client) for _ in range(self._number)))
-
-    async def _keep_asking(self, client: inference.Client) -> None:
-        while not self._ends.is_set():
-            self.replies.append(await client.infer({"image": HELD_OUT.images[:1]}))
-            await asyncio.sleep(0.01)
-
-    @property
-    def failures(self) -> list[str]:
-        """What went wrong."""
-        return [str(reply.failure) for reply in self.replies if reply.failure is not None]
-
-    def answers(self, since: int = 0) -> Counter[tuple[str, ...]]:
-        """How often which Deployment answered which logits."""
-        found: Counter[tuple[str, ...]] = Counter()
-        for reply in self.replies[since:]:
-            logits = str(reply.content["logits"].round(3)) if reply.content else ""
-            found[str(reply.revisions.predictor), logits] += 1
-        return found
 
 
 OWN = ("get", "deploy,rs,svc,pods", "-l", "serving.kserve.io/inferenceservice=digits")
