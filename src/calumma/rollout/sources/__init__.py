@@ -31,6 +31,9 @@ from calumma.inference import location
 from calumma.rollout import decision, disagreements, policy, state
 from calumma.rollout.sources import feedback, pairs, populations, prometheus, tallies
 
+_STRETCH = 0.25
+"""The share of an interval for which users' requests are counted before pairs have their turn."""
+
 
 @dataclass
 class Counted:
@@ -87,6 +90,7 @@ class Sources:
         }
         _require(known, self._revisions[components[0]])
         self._others = 0.0
+        self._alone = 0.0
         self._population = populations.of(known)
         self._sender: pairs.Sender | None = None
         if self._sources.pairs is not None and self._population is not None:
@@ -129,6 +133,7 @@ class Sources:
             )
             await self._add_pairs(found, known.step)
             if turn and self._sender is not None:
+                self._alone = 0.0
                 self._sender.go(known.sent)
         if self._sender is not None:
             found.sent = self._sender.take(known.sent)
@@ -173,7 +178,8 @@ class Sources:
         stable, canary = (side[0].requests for side in window.counts)
         found.requests += canary
         found.users = (canary, stable) if known.weight else (0, 0)
-        return True
+        self._alone += window.until - window.begin
+        return self._alone >= _STRETCH * self._policy.interval
 
     def _complain(self, found: Counted, sentences: Sequence[str]) -> None:
         """Say what is wrong with Prometheus; no trouble where no metric rests on it."""

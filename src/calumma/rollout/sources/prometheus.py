@@ -9,7 +9,9 @@ users' requests would look like one between the revisions. So pairs and users ta
 Envoy mirrors to a canary without a share are users' own, and count.
 
 A stretch that does not go on from the one before it begins with the first evaluation of the rules
-after every instance was scraped anew, so that nothing from before is in it.
+after every instance was scraped anew, so that nothing from before is in it. That is later where
+histograms lag: Envoy shows latencies only when it flushes its statistics, every five seconds unless
+it is told otherwise, and counters at once.
 """
 
 from __future__ import annotations
@@ -24,12 +26,17 @@ from calumma.rollout import policy
 
 UNKNOWN = 60.0
 """Seconds after which a counter was read of which Prometheus does not say when it is scraped."""
+LAGS = {"envoy": 1.0, "knative-1.18": 0.0, "knative-1.19": 0.0}
+"""Seconds by which latencies lag behind counters, by the vocabulary's sources."""
+LONGEST_LAG = 5.5
+"""The same of gateways that were recorded under the vocabulary's names."""
 _TIMEOUT = 3
 
 
 class Window(NamedTuple):
-    """What was counted of both sides, for each component, and up to which Unix time."""
+    """What was counted of both sides, for each component, and between which Unix times."""
 
+    begin: float
     until: float
     counts: Sides[Sequence[counting.Counts]]
     troubles: tuple[str, ...] = ()
@@ -51,12 +58,14 @@ def window(
     :class:`~calumma.errors.MonitoringError`.
     """
     namespace, service = name
+    if since >= now:
+        return None
     with client.Client(url, timeout=_TIMEOUT) as watch:
         begin: float | None = since
         if not goes_on:
             where = queries.where(namespace=namespace, service=service)
             begin = _anew(watch, where, since, now)
-        if begin is None or begin >= now:
+        if begin is None:
             return None
         found, until = [], now
         for component, sides in components.items():
@@ -76,27 +85,37 @@ def window(
             for role in range(2)
         )
     )
-    return Window(until, counts, tuple(text for each in found for text in each.troubles))
+    return Window(begin, until, counts, tuple(text for each in found for text in each.troubles))
 
 
 def _anew(watch: client.Client, where: str, since: float, now: float) -> float | None:
     """The first evaluation after all of a service's instances were scraped since a time."""
+    late = since + UNKNOWN
+    evaluated = watch.samples(vocabulary.EVALUATED, now, now - since)
+    times = sorted(time for each in evaluated for time, _ in each.points)
+    if not times:
+        return since if now > late else None  # the counting says what is missing
     counters = watch.samples(f"{vocabulary.REQUESTS}{{{where}}}", now, now - since)
     scrapes = watch.samples("scrape_duration_seconds", now, now - since)
-    first = {
-        _instance(each): begun + lasted for each in scrapes for begun, lasted in each.points[:1]
-    }
-    late = since + UNKNOWN
-    seen = max((first.get(_instance(each), late) for each in counters), default=since)
-    evaluated = watch.samples(vocabulary.EVALUATED, now, now - since)
-    if not evaluated and now > late:
-        return since  # of which the counting says what is missing
-    times = sorted(time for each in evaluated for time, _ in each.points)
+    there = [each for each in counters if each.points[-1][0] >= times[-1]]
+    seen = max((_scraped(each, scrapes, since) or late for each in there), default=since)
     return next((time for time in times if time >= seen), None)
 
 
-def _instance(samples: client.Samples) -> tuple[str | None, str | None]:
-    return samples.labels.get("job"), samples.labels.get("instance")
+def _scraped(
+    counter: client.Samples, scrapes: Iterable[client.Samples], since: float
+) -> float | None:
+    """When a counter was scraped with all latencies from before a time in it."""
+    begun = since + LAGS.get(counter.labels.get("source", ""), LONGEST_LAG)
+    of = {name: counter.labels.get(name) for name in ("job", "instance")}
+    ends = [
+        time + lasted
+        for each in scrapes
+        if {name: each.labels.get(name) for name in of} == of
+        for time, lasted in each.points
+        if time >= begun
+    ]
+    return min(ends, default=None)
 
 
 def without_bucket(
