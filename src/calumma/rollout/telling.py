@@ -74,8 +74,9 @@ def sentence(state: State) -> str:
         what, why = "waits for a person", state.notes[-1].text
     why = f": {why.rstrip('.')}" if why else ""
     end = "" if why.endswith("?") else "."
-    numbers = "; ".join(reading.sentence or reading.numbers for reading in state.readings)
-    return f"The rollout of {canary} {what}{why}{end}" + (f" {numbers}." if numbers else "")
+    numbers = "; ".join(reading.numbers for reading in state.readings)
+    told = numbers and numbers not in why
+    return f"The rollout of {canary} {what}{why}{end}" + (f" {numbers}." if told else "")
 
 
 class Telling:

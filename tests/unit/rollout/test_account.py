@@ -67,6 +67,16 @@ def test_the_verdict_is_the_evidences(state: State, phase: Phase, verdict: Verdi
     assert f"the rollout is {phase}" in found.rulings[-1].reason
 
 
+def test_numbers_are_said_once() -> None:
+    known = "; ".join(reading.numbers for reading in FINE.readings)
+    why = f"all 2 steps are passed: {known}"
+    ended = FINE.model_copy(update={"phase": Phase.PROMOTED, "why": why})
+    last = account.decision(ended).rulings[-1].reason
+    assert last == "the rollout is Promoted: all 2 steps are passed"
+    assert telling.sentence(ended).count(known) == 1
+    assert telling.sentence(ended.model_copy(update={"why": ""})).count(known) == 1
+
+
 def test_what_is_demanded_is_the_margin_in_the_metrics_unit() -> None:
     gates = {ruling.gate.metric: ruling.gate for ruling in account.decision(FINE).rulings}
     assert (gates["agreement"].bound, gates["agreement"].threshold) == (Bound.AT_LEAST, 0.8)
