@@ -55,6 +55,7 @@ def _course(axes: Any, metric: Metric, looks: Sequence[Look]) -> None:
         axes.vlines(times, lows, highs, color=colour, linewidth=3, alpha=0.4)
     axes.fill_between(times, lows, highs, color=colour, alpha=0.2, linewidth=0)
     axes.set_ylim(low, high)
+    axes.set_xlim(0, 1.03 * times[-1] or 1)
     for before, after in itertools.pairwise(known):
         if before.step != after.step:
             axes.axvline(before.reading.n, color=figures.INK, linewidth=0.8, linestyle=":")
