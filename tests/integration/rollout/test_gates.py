@@ -24,7 +24,7 @@ EVALUATION: dict[str, Any] = {"evaluation": {"suite": "evaluation/suites/small.y
 async def asked(project: Path, *wanted: dict[str, Any]) -> AsyncIterator[gates.Gates]:
     """The gates of a first step, all of them asked."""
     found = [Gate.model_validate(each, strict=False) for each in wanted]
-    policy = moments.policy(project=str(project), steps=[{"weight": 0, "gates": list(wanted)}])
+    policy = moments.policy(project=str(project), steps=[{"weight": 10, "gates": list(wanted)}])
     home = layout.Home(project / "home")
     asking = gates.Gates("digits-1", policy, project / "runs/rollouts/digits/digits-1", home)
     told = telling.document(moments.state(), "May the first step begin?")
