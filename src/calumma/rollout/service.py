@@ -164,6 +164,8 @@ def bypass(before: View | None, now: View) -> str | None:
     """
     if now.policy is None or (before is not None and before.template == now.template):
         return None
+    if before is not None and before.policy != now.policy:
+        return None  # the annotation itself has made the revision
     where = "spec.predictor" if now.standard else "its template"
     if now.standard:
         past = before is not None and now.canary is None and before.canary is None

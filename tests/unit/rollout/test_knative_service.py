@@ -401,6 +401,7 @@ def test_a_change_past_the_policy_is_told(stable: Knative) -> None:
     stable.isvc["metadata"]["annotations"] = {service.POLICY: "careful"}
     attached = stable.view
     assert attached.policy == "careful"
+    assert service.bypass(before, attached) is None, "the annotation has made the revision"
     text = service.bypass(None, attached)
     assert text is not None and "canaryTrafficPercent: 0" in text and "careful" in text
     stable.ready(2)
