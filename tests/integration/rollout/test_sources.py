@@ -363,21 +363,35 @@ async def test_what_users_sent_is_sent_again_once_however_much_of_it_comes(
         update={"policy": known.policy.model_copy(update={"namespace": revisions.namespace})}
     )
     now = known.began
+    async with carried_out(known, revisions.isvc(0), tmp_path) as rollout:
+        found = await until(rollout, "pairs")
+        assert f"the feedback folder {place} is not there" in found.troubles["pairs"]
+        place.mkdir()
+        await rollout.look()
+        found = await rollout.look()
+        assert f"of the requests recorded in {place} there are none yet" == found.troubles["pairs"]
+        with folder.Writer(place) as writer:
+            recorded(writer, "first", STABLE, CASES[98].image, now - 50)
+        while not (found := await rollout.look()).remarks:
+            assert rollout.state.sent <= 1
+        assert found.troubles == {}
+    revisions.asked.clear()
     with folder.Writer(place) as writer:
         recorded(writer, "long ago", STABLE, CASES[99].image, now - 200)
         for number in range(20):
             recorded(writer, f"a{number}", STABLE, CASES[number].image, now - 50 + number)
         writer.label(records.Label(id="a0", label=CASES[0].label, by="ann", time=now))
-        async with carried_out(known, revisions.isvc(0), tmp_path) as rollout:
-            found = await until(rollout, "pairs")
-            assert "are used up: all 20 were sent" in found.remarks["pairs"]
+        async with carried_out(rollout.state, revisions.isvc(0), tmp_path) as rollout:
+            while "all 21 were" not in (found := await rollout.look()).remarks.get("pairs", ""):
+                assert found.troubles == {}
+            assert "are used up: all 21 were sent" in found.remarks["pairs"]
             # What comes now is older by its time, and twice the same.
             for number in (25, 24, 24, 3):
                 recorded(writer, f"b{number}", STABLE, CASES[number].image, now - 60)
         async with carried_out(rollout.state, revisions.isvc(0), tmp_path) as again:
             await again.look()
             found = await until(again, "pairs")
-    assert "are used up: all 22 were sent" in found.remarks["pairs"]
+    assert "are used up: all 23 were sent" in found.remarks["pairs"]
     sent = {hashlib.sha256(CASES[n].image).hexdigest() for n in (*range(20), 24, 25)}
     assert revisions.asked == Counter({(each, one): 1 for each in (STABLE, CANARY) for one in sent})
     assert rollout.tallies["agreement"].agreed == (20, 20)

@@ -32,8 +32,8 @@ class Sender:
     """Sends a population, a burst at a time; use it as an asynchronous context manager.
 
     Pairs are sent to the hosts of the ``endpoint``'s two sides, ``rate`` a second; a burst lasts
-    for ``seconds``. ``form`` is that of a predictor's tensors, without which one
-    behind a transformer cannot be asked.
+    for ``seconds``. ``form`` is that of a predictor's tensors, without which one behind a
+    transformer cannot be asked.
     """
 
     def __init__(
@@ -46,8 +46,6 @@ class Sender:
         seconds: float,
         seed: str,
     ) -> None:
-        self.trouble = ""
-        """What keeps pairs from being sent, or from saying anything."""
         self.idle = time.time()
         """Since when nothing is under way; a process before this one may have sent until now."""
         self._endpoint, self._form, self._population = endpoint, form, population
@@ -58,6 +56,7 @@ class Sender:
         self._orders: asyncio.Queue[range | None] = asyncio.Queue()
         self._under_way = 0
         self._found: list[pairs.Pair] = []
+        self._lack = self._failed = ""
 
     async def __aenter__(self) -> Self:
         self._work = asyncio.create_task(self._run())
@@ -74,6 +73,11 @@ class Sender:
         return self._under_way > 0 and not self._work.done()
 
     @property
+    def trouble(self) -> str:
+        """What keeps pairs from being sent, or from saying anything; empty otherwise."""
+        return self._failed or self._lack
+
+    @property
     def used_up(self) -> str:
         """A sentence when everything that there is was sent; empty otherwise."""
         size = self._population.size
@@ -83,6 +87,8 @@ class Sender:
 
     def found(self) -> list[pairs.Pair]:
         """The pairs that came back since the last call."""
+        if self._work.done():
+            self._work.result()  # raises what is nobody's to expect
         found, self._found = self._found, []
         return found
 
@@ -110,15 +116,25 @@ class Sender:
             async with self._client(targets[0]) as stable, self._client(targets[1]) as canary:
                 clients = Sides(stable, canary)
                 while True:
-                    await asyncio.to_thread(self._population.refresh)
+                    await self._refresh()
                     burst = await self._orders.get()
                     if burst is not None:
                         await self._send(burst, clients, targets)
                         self._under_way -= 1
                         self.idle = time.time()
         except* errors.CalummaError as group:
-            self.trouble = str(group.exceptions[0])
+            self._failed = str(group.exceptions[0])
             self.idle = time.time()
+
+    async def _refresh(self) -> None:
+        """Find out what there is; a folder of feedback that is not there may come."""
+        try:
+            await asyncio.to_thread(self._population.refresh)
+        except errors.FeedbackError as error:
+            self._lack = str(error)
+        else:
+            there = self._population.size
+            self._lack = "" if there else f"of {self._population.name} there are none yet"
 
     async def _send(
         self, burst: range, clients: Sides[inference.Client], targets: Sides[inference.Target]
@@ -141,9 +157,9 @@ class Sender:
             concurrency=_CONCURRENCY,
             progress=came,
         )
-        self.trouble = ""
+        self._failed = ""
         if failed:
-            self.trouble = (
+            self._failed = (
                 f"{len(failed)} of {len(chosen)} pairs count for nothing, because neither revision "
                 f"answered: {failed[-1]}"
             )
