@@ -119,11 +119,43 @@ def test_one_look_is_enough_to_roll_back() -> None:
 def test_rolled_back_is_said_only_when_stable_has_all_of_the_traffic() -> None:
     rollout = Rollout(policy(), errors=WORSE).begin()
     rollout.looks(3)
-    view = dataclasses.replace(rollout.service.view(), observed=False)
-    seen = decision.Seen(now=rollout.now + INTERVAL, view=view)
-    assert decision.decide(rollout.state, seen).state.phase is Phase.ROLLING_BACK
+    rollout.service.settle()
+    done = rollout.service.view()
+    for unfinished in (
+        dataclasses.replace(done, observed=False),
+        dataclasses.replace(done, effective={revision(1): 90, revision(2): 10}),
+    ):
+        seen = decision.Seen(now=rollout.now + INTERVAL, view=unfinished)
+        assert not ended(decision.decide(rollout.state, seen).state)
     rollout.look()
     assert rollout.phase is Phase.ROLLED_BACK
+
+
+def test_promoted_is_said_only_when_the_canary_has_all_of_the_traffic_and_is_ready() -> None:
+    rollout = Rollout(policy()).begin()
+    rollout.until(lambda state: state.phase is Phase.PROMOTING)
+    rollout.service.settle()
+    done = rollout.service.view()
+    for unfinished in (
+        dataclasses.replace(done, ready=False),
+        dataclasses.replace(done, observed=False),
+        dataclasses.replace(done, effective={revision(1): 50, revision(2): 50}),
+    ):
+        seen = decision.Seen(now=rollout.now + INTERVAL, view=unfinished)
+        assert not ended(decision.decide(rollout.state, seen).state)
+    rollout.look()
+    assert rollout.phase is Phase.PROMOTED
+
+
+def test_a_steps_time_does_not_begin_before_the_service_is_ready() -> None:
+    rollout = Rollout(policy()).begin()
+    rollout.look()
+    rollout.service.settle()
+    view = dataclasses.replace(rollout.service.view(), ready=False)
+    seen = decision.Seen(now=rollout.now + INTERVAL, view=view)
+    assert decision.decide(rollout.state, seen).state.stepped is None
+    rollout.look()
+    assert rollout.state.stepped == rollout.now
 
 
 @pytest.mark.parametrize(

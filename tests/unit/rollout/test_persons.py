@@ -121,6 +121,24 @@ def test_undo_is_refused_when_the_service_was_changed_since(change: dict[str, in
     assert "is not the revision before any more" in rollout.replies[-1]
 
 
+def test_a_share_that_somebody_sets_during_an_undo_stays() -> None:
+    rollout = promoted()
+    assert rollout.look("undo") == ["Undo"]
+    rollout.service.patch(percent=30)
+    assert rollout.looks(5) == []
+    assert rollout.phase is Phase.SUPERSEDED
+
+
+def test_changes_that_do_not_concern_the_rollout_leave_it_as_it_is() -> None:
+    rollout = Rollout(policy()).begin()
+    rollout.look(kill="written")  # it was about to set 10
+    rollout.look("pause")
+    for _ in range(3):
+        rollout.service.generation += 1
+        assert rollout.look() == []
+    assert rollout.state.why.startswith("a person paused it")
+
+
 def test_undo_of_what_is_not_promoted_is_refused() -> None:
     rollout = under_way()
     assert rollout.look("undo") == []
@@ -171,6 +189,7 @@ def test_resume_sets_our_share_again_and_abort_rolls_back() -> None:
     rollout.service.patch(percent=70)
     rollout.looks(3)
     assert rollout.look("resume") == ["10"]
+    assert rollout.state.stepped is None  # and the step's time begins anew
     assert rollout.until(ended) == ["50", "Promote"]
 
     rollout = under_way()
