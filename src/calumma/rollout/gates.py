@@ -80,7 +80,7 @@ class Gates:
         into.mkdir(parents=True, exist_ok=True)
         log = into / "output.log"
         mark = f"{self._rollout}/{key}"
-        execution.end(mark)
+        execution.end(mark, self._home.path)
         before = {past.folder for past in history.read(into).runs}
         running = execution.Execution(
             mark,

@@ -31,7 +31,7 @@ class Execution:
         log: Path,
         home: Path,
     ) -> None:
-        self._mark = mark
+        self._mark, self._home = mark, home
         self._code: int | None = None
         wanted = Wanted(
             name=mark,
@@ -55,7 +55,7 @@ class Execution:
     async def wait(self) -> int | None:
         """Its exit status, once it and all that it started have ended; None if it was stopped."""
         await self._program.gone.wait()
-        end(self._mark)
+        end(self._mark, self._home)
         return self._code
 
     def _changed(self, program: supervisor.Program) -> None:
@@ -65,9 +65,10 @@ class Execution:
             asyncio.get_running_loop().call_soon(program.stop)
 
 
-def end(mark: str) -> int:
-    """Kill what is left of a process that carried this mark; how many there were."""
-    return process.kill(process.carrying(MARK, mark))
+def end(mark: str, home: Path) -> int:
+    """Kill what is left of a home's process that carried this mark; how many there were."""
+    own = set(process.carrying(process.MARK, str(home)))
+    return process.kill(own.intersection(process.carrying(MARK, mark)))
 
 
 def last_words(log: Path) -> str:

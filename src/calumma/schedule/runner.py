@@ -66,7 +66,7 @@ class Runner:
         """The state in which runs that an earlier scheduler had under way have ended."""
         for run in decision.lost(self.state, self._executions):
             log.warning("%s: run %s was interrupted", self.name, run.id)
-            execution.end(self._mark(run))
+            execution.end(self._mark(run), self._store.home.path)
         return decision.interrupted(self.schedule, self.state, now, self._executions)
 
     def _ages(self, state: State, now: float) -> dict[str, float]:

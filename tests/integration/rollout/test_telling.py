@@ -79,7 +79,7 @@ async def test_a_command_gets_the_same_document_and_its_numbers_are_json(tmp_pat
     assert told["metrics"][0]["low"] == 0.01 and told["metrics"][0]["high"] is None
     assert told["text"] == (
         "The rollout of digits-predictor-00002 of digits in namespace default was rolled back: "
-        "errors is worse. errors: worse, 0.08 (0.01 to inf, n = 400 and 3600)."
+        "errors is worse. errors is worse (+0.08, +0.01 to +inf)."
     )
 
 
