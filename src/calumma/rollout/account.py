@@ -37,9 +37,7 @@ def decision(state: State) -> gates.Decision:
     readings = {reading.name: reading for reading in state.readings}
     rulings = [_ruling(metric, readings.get(metric.name)) for metric in state.policy.metrics]
     outcome = _OUTCOMES.get(state.phase, gates.Verdict.INCONCLUSIVE)
-    known = "; ".join(reading.numbers for reading in state.readings)
-    why = state.why.replace(known, "").rstrip(" .:;")  # the other rulings have the numbers
-    reason = f"the rollout is {state.phase}{f': {why}' if why else ''}"
+    reason = f"the rollout is {state.phase}{f': {state.cause}' if state.cause else ''}"
     gate = gates.Gate(SHARE, gates.Bound.EQUAL_TO, 1.0)
     return gates.decide((*rulings, gates.Ruling(gate, outcome, reason)))
 

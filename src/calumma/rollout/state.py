@@ -243,3 +243,9 @@ class State(document.Part):
     """The troubles of which people know."""
     previous: dict[str, object] = pydantic.Field(default_factory=dict)
     """In Standard mode, the stable predictor before the promotion: what an undo restores."""
+
+    @property
+    def cause(self) -> str:
+        """``why`` without the metrics' numbers, for texts that give these beside it."""
+        known = "; ".join(reading.numbers for reading in self.readings)
+        return (self.why.replace(known, "") if known else self.why).rstrip(" .:;")

@@ -69,14 +69,13 @@ def sentence(state: State) -> str:
     }.get(state.phase, "goes on")
     service = f"{state.policy.service} in namespace {state.policy.namespace}"
     canary = f"{state.canary or 'the canary'} of {service}"
-    why = state.why
+    why = state.cause
     if state.phase is Phase.PROGRESSING and state.notes and state.notes[-1].reason == _ASKED:
         what, why = "waits for a person", state.notes[-1].text
     why = f": {why.rstrip('.')}" if why else ""
     end = "" if why.endswith("?") else "."
-    numbers = "; ".join(reading.numbers for reading in state.readings)
-    told = numbers and numbers not in why
-    return f"The rollout of {canary} {what}{why}{end}" + (f" {numbers}." if told else "")
+    numbers = "; ".join(reading.sentence or reading.numbers for reading in state.readings)
+    return f"The rollout of {canary} {what}{why}{end}" + (f" {numbers}." if numbers else "")
 
 
 class Telling:
