@@ -107,7 +107,7 @@ class Evidence:
 
     async def _make(self, moment: _Moment) -> None:
         """Run the notebook on the folder's state, and say so where it came to no verdict."""
-        mark, log = f"{self._rollout}/{moment.folder.name}", moment.folder / "output.log"
+        mark, log = f"{self._rollout} {moment.folder}", moment.folder / "output.log"
         words = (
             *_YIELDING,
             *(sys.executable, "-m", "calumma.running", str(NOTEBOOK)),

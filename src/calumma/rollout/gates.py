@@ -79,7 +79,7 @@ class Gates:
         into = (self._folder / "gates" / key.replace("/", "-")).absolute()
         into.mkdir(parents=True, exist_ok=True)
         log = into / "output.log"
-        mark = f"{self._rollout}/{key}"
+        mark = f"{into} {self._rollout} in {self._policy.namespace}"
         execution.end(mark, self._home.path)
         before = {past.folder for past in history.read(into).runs}
         running = execution.Execution(

@@ -77,7 +77,7 @@ async def _command(line: str, document: str, home: layout.Home, log: Path) -> No
         raise errors.AlertFailed("the alert's command line has an open quote") from None
     if not words:
         raise errors.AlertFailed("the alert's command line is empty")
-    mark = f"alert-{log.stem}"
+    mark = f"alert {log}"  # nobody else's: what carries it is killed in the end
     started = execution.Execution(mark, words, {VARIABLE: document}, home.path, log, home.path)
     started.start()
     try:

@@ -53,11 +53,12 @@ def hook(folder: Path, url: str, **more: Any) -> dict[str, Any]:
     return {"webhook": {"file": str(folder / "url")}, **more}
 
 
-def marked(word: str) -> list[psutil.Process]:
+def marked(project: Path) -> list[psutil.Process]:
+    """What an evaluation of a project's gates has started."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.environ().get("CALUMMA_SCHEDULED_RUN") == word:
+            if process.environ().get("CALUMMA_SCHEDULED_RUN", "").startswith(str(project)):
                 found.append(process)
     return found
 
@@ -114,15 +115,15 @@ async def test_an_evaluation_that_takes_too_long_is_a_refusal_and_leaves_no_proc
         found = await answer(asking)
     assert found.outcome == "refuse"
     assert "took longer than the 4 s of its gate" in found.sentence
-    assert marked("digits-1/0/0") == []
+    assert marked(tmp_path) == []
 
 
 async def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
     suites.project(tmp_path, "offline")
     suites.notebook(tmp_path / "evaluation/offline.ipynb", suites.SO_FAR, suites.HUNG)
     async with asked(tmp_path, EVALUATION):
-        await until(lambda: marked("digits-1/0/0"), 30)
-    assert marked("digits-1/0/0") == []
+        await until(lambda: marked(tmp_path), 30)
+    assert marked(tmp_path) == []
 
 
 async def test_an_evaluation_does_not_get_the_policys_secrets(

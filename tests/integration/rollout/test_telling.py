@@ -88,3 +88,19 @@ async def test_without_alerts_nobody_is_told(tmp_path: Path) -> None:
     people.tell(telling.document(rolled_back(), "one"))
     await people.close(1)
     assert not people.trouble
+
+
+async def test_two_commands_at_once_leave_each_other_alone(tmp_path: Path) -> None:
+    everybody: list[telling.Telling] = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        begun = f"open('{name}.begun', 'a').write('x')"
+        program = f"import time; {begun}; time.sleep({len(everybody)} + 1)"
+        line = f'{sys.executable} -c "{program}"'
+        found = policy(folder, "command", line)
+        everybody.append(telling.Telling(found, folder, layout.Home(tmp_path)))
+    for people in everybody:
+        people.tell(telling.document(rolled_back(), "one"))
+    await asyncio.gather(*(people.close(30) for people in everybody))
+    assert [(tmp_path / f"{name}.begun").read_text() for name in ("one", "two")] == ["x", "x"]
