@@ -31,11 +31,13 @@ from calumma.rollout import (
 from calumma.rollout import record as records
 from calumma.rollout.record import Record
 from calumma.rollout.state import Phase, State, Verb
+from calumma.rollout.traffic import Patch
 
 log = logging.getLogger(__name__)
 
 PERIOD = 1.0
 """Seconds between two glances; requests are counted at the policy's interval."""
+_MOST_SAID = 20
 _GRACE = 30.0
 """Seconds that evidence and messages under way may take at the end."""
 
@@ -62,7 +64,8 @@ class Hands:
                 state, isvc, view.components, prometheus=prometheus, evidence=self.folder
             )
             await self.sources.__aenter__()
-        return await self.sources.look(state, time.time())
+        others = any(each.outcome == "pending" for each in self.gates.results().values())
+        return await self.sources.look(state, time.time(), others=others)
 
     async def forget_sources(self) -> None:
         """End what is sent; what was taken and not written down is taken again by nobody."""
@@ -92,7 +95,7 @@ class Driver:
         self._renewed: float | None = None
         self._known: tuple[object, ...] = ()
         self._due = 0.0
-        self._problem = ""
+        self._said: set[str] = set()
 
     async def run(self, ended: asyncio.Event) -> None:
         """Carry it out until it has ended, or until ``ended`` is set."""
@@ -122,12 +125,15 @@ class Driver:
                 await self._hands.forget_sources()
             return False
         except errors.CalummaError as error:
-            if str(error) != self._problem:
-                log.warning("%s/%s: %s", self._namespace, self._name, error)
-            self._problem = str(error)
+            self._say(str(error))
             return False
-        self._problem = ""
         return done
+
+    def _say(self, text: str) -> None:
+        """Log what keeps being so once."""
+        if text not in self._said:
+            log.warning("%s/%s: %s", self._namespace, self._name, text)
+        self._said = {*self._said, text} if len(self._said) < _MOST_SAID else {text}
 
     async def look(self) -> bool:
         """Look, decide, write, do; whether there is nothing left to do.
@@ -201,6 +207,8 @@ class Driver:
             found = await hands.count(state, isvc, view, self._prometheus)
         except errors.CalummaError as error:
             return dataclasses.replace(seen, troubles={"sources": str(error)})
+        for remark in found.remarks.values():
+            self._say(remark)
         return dataclasses.replace(
             seen,
             tallies=found.tallies,
@@ -246,19 +254,17 @@ class Driver:
         self, action: decision.Action, state: State, isvc: dict[str, Any], view: service.View
     ) -> None:
         """Change the InferenceService as an action says."""
-        match action:
-            case decision.Weigh(weight):
-                patch = service.weigh(isvc, view.components, weight)
-            case decision.Promote():
-                patch = service.promote(isvc, view.components)
-            case decision.RollBack():
-                patch = service.roll_back(isvc, view.components)
-            case decision.Undo():
-                patch = service.undo(isvc, state.previous)
-            case _:
-                return
-        await asyncio.to_thread(self._cluster.patch, self._name, self._namespace, patch)
-        self._due = 0.0  # what follows from it is looked at soon
+        try:
+            patch = _patch(action, state, isvc, view)
+        except errors.RolloutError as error:  # KServe would do something else: a person must look
+            if str(error) not in self._said:
+                words = ("RolloutBlocked", str(error), True)
+                await asyncio.to_thread(self._cluster.event, isvc, *words)
+            self._say(str(error))
+            return
+        if patch is not None:
+            await asyncio.to_thread(self._cluster.patch, self._name, self._namespace, patch)
+            self._due = 0.0  # what follows from it is looked at soon
 
     async def _tell(
         self,
@@ -281,9 +287,25 @@ class Driver:
         if telling.is_worth_telling(state, told):
             hands.telling.tell(telling.document(state, telling.sentence(state)))
         for trouble in hands.evidence.troubles():
-            log.warning("%s/%s: %s", self._namespace, self._name, trouble)
+            self._say(trouble)
         if told:
             await self._write(record, record, decision.recorded(state, page))
+
+
+def _patch(
+    action: decision.Action, state: State, isvc: dict[str, Any], view: service.View
+) -> Patch | None:
+    """How an action changes the InferenceService; None for one that does not."""
+    match action:
+        case decision.Weigh(weight):
+            return service.weigh(isvc, view.components, weight)
+        case decision.Promote():
+            return service.promote(isvc, view.components)
+        case decision.RollBack():
+            return service.roll_back(isvc, view.components)
+        case decision.Undo():
+            return service.undo(isvc, state.previous)
+    return None
 
 
 def _answered(record: Record, actions: Sequence[decision.Action]) -> Record:

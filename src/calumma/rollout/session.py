@@ -46,7 +46,7 @@ def read(path: Path | str, project: Path | str = ".") -> Policy:
 
 
 def start(policy: Policy, to: str | None = None) -> str:
-    """Begin a rollout; its id.
+    """Begin a rollout; its id, which is that of one to the same model that is under way.
 
     ``to`` is the new ``storageUri``, which comes together with a share of 0. Without it the newest
     revision is rolled out, to which somebody has given no share. Raises
@@ -58,6 +58,10 @@ def start(policy: Policy, to: str | None = None) -> str:
         if sentence := judgement.impossible(metric, alphas[metric.name]):
             raise errors.RolloutError(f"{sentence[0].upper()}{sentence[1:]}.")
     found, where = cluster.Cluster(), (policy.service, policy.namespace)
+    record = found.record(*where)
+    present = record.state if record is not None else None
+    if present is not None and not present.phase.ended and to is not None and present.to == to:
+        return present.id
     before, changed = _changed(found, policy, to)
     now = time.time()
     id = f"{policy.service}-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}"
