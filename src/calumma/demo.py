@@ -1,17 +1,18 @@
-"""The main job, end to end: from a manifest to an evaluated canary and a rolled-back one.
+"""The main job, end to end: from a manifest to a promoted canary and a rolled-back one.
 
 :func:`run` does what a person would do by hand, through the same doors: KServe's own client, the
-evaluation notebooks, the gateway under live traffic. It needs no kubectl. The notebooks' verdicts
-decide what is promoted and what is rolled back; another outcome than the models deserve fails the
-demo.
+evaluation notebooks, rollouts, the gateway under live traffic. It needs no kubectl. Statistics
+alone decide what is promoted and what is rolled back; another outcome than the models deserve fails
+the demo.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ from calumma.load import users as load
 from calumma.models import digits
 from calumma.monitoring import client as monitoring
 from calumma.monitoring import dashboards
+from calumma.rollout import session
 
 SERVICE, NAMESPACE = digits.NAME, "default"
 MANIFEST = Path("inferenceservices/digits/base/inferenceservice.yaml")
 SUITE = Path("evaluation/suites/digits.yaml")
+POLICY = Path("evaluation/rollouts/digits.yaml")
 CONFIG = Path("inferenceservices/digits/config.pbtxt")
 RUNS = Path("runs/demo")
 HOME = Path("build/demo")
@@ -42,7 +45,7 @@ def run(*, keep: bool) -> int:
 
     With ``keep`` the cluster is left running and the way into it is printed.
     """
-    for needed in (MANIFEST, CONFIG, SUITE, Path("dashboards")):
+    for needed in (MANIFEST, CONFIG, SUITE, POLICY, Path("dashboards")):
         if not needed.exists():
             raise errors.ConfigurationError(
                 f"{needed} is not here; run the demo in a checkout of Calumma."
@@ -59,6 +62,7 @@ def run(*, keep: bool) -> int:
         "evaluations": f"calumma evaluate history --into {RUNS}",
         "reports for people": f"{RUNS}/{SERVICE}/*/index.html",
         "executed notebooks": f"{RUNS}/{SERVICE}/*/*.ipynb",
+        "evidence of rollouts": f"runs/rollouts/{SERVICE}/*/*/report.html",
         "reports for programs": f"{RUNS}/{SERVICE}/*/*/report.json",
         "dashboards for Grafana": f"{RUNS}/dashboards/*.json",
         "models": f"{HOME}/claims/models/{SERVICE}/{{v1,v2,v3}}",
@@ -111,28 +115,33 @@ class _Demo:
                 raise errors.ClusterError("A user's request failed; none should.")
 
     def _canaries(self) -> None:
-        """Release v2, which is better, and v3, which only looks it."""
-        if not self._release("v2", {10: 25.0, 50: 10.0}):
-            raise errors.EvaluationError(f"v2 was rolled back, see {RUNS}")
-        if self._release("v3", {10: 25.0}):
-            raise errors.EvaluationError(f"v3 was promoted, see {RUNS}")
+        """Release v2, which is better, v2 once more, and v3, which only looks it."""
+        if not self._release("v2", "Roll out v2: its share grows as it is shown not to be worse"):
+            raise errors.RolloutError("v2 was rolled back; it should not be.")
+        copy = self._home.claims / "models" / SERVICE / "v2-again"
+        shutil.copytree(copy.with_name("v2"), copy, dirs_exist_ok=True)
+        if not self._release(
+            copy.name, "Roll out the same model again: nothing may be rolled back"
+        ):
+            raise errors.RolloutError("The same model was rolled back; it should not be.")
+        if self._release("v3", "Roll out v3: what is shown to be worse is rolled back"):
+            raise errors.RolloutError("v3 was promoted; it should not be.")
 
-    def _release(self, version: str, steps: Mapping[int, float]) -> bool:
-        """Canary a version and do what the verdicts say; whether it was promoted.
+    def _release(self, version: str, title: str) -> bool:
+        """Roll a version out; whether it was promoted."""
+        to = f"pvc://models/{SERVICE}/{version}"
+        with self._step(title):
+            _detail(f"calumma rollout start {POLICY} --to {to} --wait")
+            session.start(session.read(POLICY), to)
+            said: set[str] = set()
 
-        ``steps`` are the canary's shares in percent, with how many seconds each is judged.
-        """
-        for percent, seconds in steps.items():
-            with self._step(f"Canary {version} with {percent}% of the traffic, and judge it"):
-                self._roll_out(version, percent)
-                done = self._evaluate("online", seconds=seconds, rate=40.0)
-            if done.code:
-                with self._step(f"The verdict is {done.run.verdict}: roll {version} back"):
-                    self._roll_out(version, 0)
-                return False
-        with self._step(f"Every verdict is a pass: promote {version}"):
-            self._roll_out(version, 100)
-        return True
+            def show(now: session.Shown) -> None:
+                for line in now.news:
+                    if line not in said:
+                        said.add(line)
+                        _detail(line)
+
+            return session.wait(SERVICE, NAMESPACE, show)
 
     def _train(self) -> None:
         into = self._home.claims / "models"
@@ -162,23 +171,12 @@ class _Demo:
         manifest = _Manifest(yaml.safe_load(MANIFEST.read_text()))
         self._kserve.create(manifest, namespace=NAMESPACE)
 
-    def _roll_out(self, version: str, percent: int) -> None:
-        """Set the model and the canary's share, and wait until that is what serves."""
-        predictor = {
-            "canaryTrafficPercent": percent,
-            "model": {"storageUri": f"pvc://models/{SERVICE}/{version}"},
-        }
-        patch = _Manifest(spec={"predictor": predictor})
-        patched = self._kserve.patch(SERVICE, patch, namespace=NAMESPACE)
-        self._wait_until_ready(patched["metadata"]["generation"])
-
-    def _wait_until_ready(self, generation: int | None = None) -> None:
+    def _wait_until_ready(self) -> None:
         self._kserve.wait_isvc_ready(
             SERVICE,
             namespace=NAMESPACE,
             timeout_seconds=60,
             polling_interval=1,
-            expected_generation=generation,
         )
         status = self._kserve.get(SERVICE, namespace=NAMESPACE)["status"]
         for target in status["components"]["predictor"]["traffic"]:

@@ -26,38 +26,49 @@ ACTIVE = "rollout.calumma.dev/active"
 """A label of the ConfigMap of a rollout, ``true`` until it has ended."""
 
 _GRACE = 40.0
+_LINGER = 60.0
+_PAUSE = 0.5
 
 
 class Driving:
-    """Has the supervisor start the process, and end it when nothing is left to do."""
+    """Has the supervisor start the process, and end it when nothing has been left to do for long."""
 
     def __init__(self, home: layout.Home, project: str, supervisor: supervision.Client) -> None:
         self._wanted = own.wanted(home, PROGRAM, _program(home, project), grace=_GRACE)
         self._supervisor = supervisor
+        self._needed = False
         self._running: bool | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
 
     def look(self, services: Iterable[Object], config_maps: Iterable[Object]) -> None:
         """Start or end it, by what there is."""
-        needed = any(ANNOTATION in objects.annotations_of(each) for each in services) or any(
+        self._needed = any(ANNOTATION in objects.annotations_of(each) for each in services) or any(
             _is_open(each) for each in config_maps
         )
-        if needed == self._running:
-            return
-        self._running = needed
-        task = asyncio.create_task(self._ask(needed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._settle())
 
-    async def _ask(self, needed: bool) -> None:
-        try:
-            if needed:
-                await self._supervisor.put(self._wanted)
-            else:
-                await self._supervisor.stop(PROGRAM)
-        except errors.CalummaError as error:
-            log.warning("%s: %s", PROGRAM, error)
-            self._running = None
+    async def _settle(self) -> None:
+        """Ask until what runs is what is needed."""
+        while self._needed != self._running:
+            try:
+                if self._needed:
+                    row = await self._supervisor.put(self._wanted)
+                    # One that is still ending stays as it is, and another one is put in its place.
+                    self._running = row is not None and row.state != "stopping"
+                else:
+                    await self._end()
+            except errors.CalummaError as error:
+                log.warning("%s: %s", PROGRAM, error)
+            if self._needed != self._running:
+                await asyncio.sleep(_PAUSE)
+
+    async def _end(self) -> None:
+        """End it after a while: it may have evidence to keep, and another rollout may begin."""
+        await asyncio.sleep(_LINGER)
+        if not self._needed:
+            await self._supervisor.stop(PROGRAM)
+            self._running = False
 
 
 def _program(home: layout.Home, project: str) -> programs.Program:
