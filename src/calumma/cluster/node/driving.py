@@ -7,6 +7,7 @@ ended. Both may come by kubectl alone, so the node looks for them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,13 +32,14 @@ _PAUSE = 0.5
 
 
 class Driving:
-    """Has the supervisor start the process, and end it when nothing has been left to do for long."""
+    """Has the supervisor start the process, and end it once nothing is left to do for long."""
 
     def __init__(self, home: layout.Home, project: str, supervisor: supervision.Client) -> None:
         self._wanted = own.wanted(home, PROGRAM, _program(home, project), grace=_GRACE)
         self._supervisor = supervisor
         self._needed = False
         self._running: bool | None = None
+        self._looked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def look(self, services: Iterable[Object], config_maps: Iterable[Object]) -> None:
@@ -45,6 +47,7 @@ class Driving:
         self._needed = any(ANNOTATION in objects.annotations_of(each) for each in services) or any(
             _is_open(each) for each in config_maps
         )
+        self._looked.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._settle())
 
@@ -65,7 +68,12 @@ class Driving:
 
     async def _end(self) -> None:
         """End it after a while: it may have evidence to keep, and another rollout may begin."""
-        await asyncio.sleep(_LINGER)
+        deadline = asyncio.get_running_loop().time() + _LINGER
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while not self._needed:
+                    self._looked.clear()
+                    await self._looked.wait()
         if not self._needed:
             await self._supervisor.stop(PROGRAM)
             self._running = False
