@@ -1,9 +1,12 @@
-"""How commands introduce themselves: one line in the list, a page of their own with ``--help``."""
+"""How commands introduce themselves, and how they show tables.
+
+A command has one line in the list and a page of its own with ``--help``.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 Run = Callable[[argparse.Namespace], int]
 """What a command does; its answer is the exit status."""
@@ -40,3 +43,13 @@ class Commands:
             description=longer,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text below their names."""
+    everything = [head, *rows]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in everything
+    )

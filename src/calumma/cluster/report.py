@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from calumma import errors
+from calumma import command, errors
 from calumma.cluster import conditions, layout, lifecycle, logfile, objects
 from calumma.cluster.node import client
 from calumma.cluster.node import settings as settings_room
@@ -34,7 +34,9 @@ async def status(home: layout.Home) -> tuple[str, bool]:
         f"prometheus  {_prometheus(settings)}",
         f"kubeconfig  {home.kubeconfig}",
         "",
-        table(("PROGRAM", "STATE", "PID", "AGE", "RESTARTS"), [_program(row) for row in rows]),
+        command.table(
+            ("PROGRAM", "STATE", "PID", "AGE", "RESTARTS"), [_program(row) for row in rows]
+        ),
         "",
         await _services(home),
     ]
@@ -126,10 +128,12 @@ async def _services(home: layout.Home) -> str:
     tables = []
     if services.items:
         rows = [_service(each) for each in services.items]
-        tables.append(table(("NAMESPACE", "INFERENCESERVICE", "READY", "TRAFFIC", "URL"), rows))
+        tables.append(
+            command.table(("NAMESPACE", "INFERENCESERVICE", "READY", "TRAFFIC", "URL"), rows)
+        )
     if graphs.items:
         rows = [_named(each) for each in graphs.items]
-        tables.append(table(("NAMESPACE", "INFERENCEGRAPH", "READY", "URL"), rows))
+        tables.append(command.table(("NAMESPACE", "INFERENCEGRAPH", "READY", "URL"), rows))
     return "\n\n".join(tables)
 
 
@@ -147,16 +151,6 @@ def _named(obj: Any) -> tuple[str, str, str, str]:
     ready = conditions.find(objects.dig(obj, "status", "conditions", default=[]), "Ready") or {}
     url = objects.dig(obj, "status", "url", default="")
     return objects.namespace(obj), objects.name(obj), str(ready.get("status", "Unknown")), url
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text below their names."""
-    everything = [head, *rows]
-    widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in everything
-    )
 
 
 def _age(seconds: float) -> str:

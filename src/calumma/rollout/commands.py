@@ -129,14 +129,13 @@ def _status(options: argparse.Namespace) -> int:
 
 def _all(options: argparse.Namespace) -> int:
     """One line for each rollout."""
-    from calumma.cluster import report
     from calumma.rollout import listing, session
 
     rows = [listing.row(each, time.time()) for each in session.states(options.namespace)]
     if not rows:
         print(f"No rollouts in namespace {options.namespace}; `calumma rollout start` begins one.")
     else:
-        print(report.table(listing.HEAD, rows))
+        print(command.table(listing.HEAD, rows))
     return 0
 
 
@@ -170,14 +169,13 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _history(options: argparse.Namespace) -> int:
-    from calumma.cluster import report
     from calumma.rollout import listing, session
 
     ended = session.history(options.service, options.namespace)
     if not ended:
         print("No rollout has ended yet.")
         return 0
-    print(report.table(listing.HISTORY_HEAD, [listing.history_row(each) for each in ended]))
+    print(command.table(listing.HISTORY_HEAD, [listing.history_row(each) for each in ended]))
     return 0
 
 

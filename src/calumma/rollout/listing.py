@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from calumma import command
 from calumma.rollout import steps, wording
 from calumma.rollout.policy import Gate, Policy, Step
 from calumma.rollout.record import Past
@@ -98,12 +99,12 @@ def status(state: State, now: float) -> str:
     """How a rollout stands at ``now`` (Unix time), as people read it."""
     blocks = [_pairs(list(_head(state, now)))]
     if state.readings:
-        blocks.append(table(_HEAD, [_reading(each) for each in state.readings]))
+        blocks.append(command.table(_HEAD, [_reading(each) for each in state.readings]))
     if state.troubles:
         blocks.append("\n".join(f"trouble: {text}" for text in state.troubles.values()))
     if state.notes:
         notes = state.notes[-LAST_NOTES:]
-        blocks.append(table(("TIME", "REASON", ""), [_note(note) for note in notes]))
+        blocks.append(command.table(("TIME", "REASON", ""), [_note(note) for note in notes]))
     return "\n\n".join(blocks)
 
 
@@ -192,13 +193,3 @@ def _moment(time: float) -> str:
 def _pairs(rows: Sequence[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name.ljust(width)}  {text}" for name, text in rows)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text below their names."""
-    everything = [head, *rows]
-    widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in everything
-    )

@@ -142,14 +142,13 @@ def _tell_scheduler(home: layout.Home) -> None:
 
 
 def _list(_: argparse.Namespace) -> int:
-    from calumma.cluster import report
     from calumma.schedule import listing, store
 
     found = store.Store(layout.Home.default())
     now = time.time()
     rows = [listing.row(_known(found, name), now) for name in found.names()]
     if rows:
-        print(report.table(listing.HEAD, rows))
+        print(command.table(listing.HEAD, rows))
     else:
         print("No schedules; `calumma schedule apply FILE` makes one.")
     return 0
@@ -162,7 +161,6 @@ def _known(found: store.Store, name: str) -> listing.Known:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from calumma.cluster import report
     from calumma.schedule import listing, store
 
     found = store.Store(layout.Home.default())
@@ -174,7 +172,7 @@ def _show(options: argparse.Namespace) -> int:
     rows = listing.runs(known, now)
     if rows:
         print(f"{'output':<11} {found.log(options.name, 'RUN')}\n")
-        print(report.table(listing.RUN_HEAD, rows))
+        print(command.table(listing.RUN_HEAD, rows))
     return 0
 
 
