@@ -38,6 +38,8 @@ RUNS = Path("runs/demo")
 HOME = Path("build/demo")
 RATE = 30.0
 """Requests a second of the users who are there all the time."""
+SCRAPED = 20.0
+"""Seconds after which Prometheus has read what was written last."""
 
 
 def run(*, keep: bool) -> int:
@@ -199,14 +201,11 @@ class _Demo:
     def _dashboards(self) -> None:
         prometheus = monitoring.Client(f"http://127.0.0.1:{self._prometheus}")
         for path in dashboards.write(Path("dashboards"), RUNS / "dashboards"):
-            asked = list(dashboards.expressions(path.read_text()))
-            variables = dashboards.everything(path.read_text())
-            empty = [
-                each.panel
-                for each in asked
-                if not prometheus.values(dashboards.fill(each.expression, variables))
-            ]
-            _detail(f"{path.stem}: {len(asked) - len(empty)} of {len(asked)} queries have data")
+            deadline = time.monotonic() + SCRAPED
+            while (empty := _without_data(prometheus, path)) and time.monotonic() < deadline:
+                time.sleep(0.5)
+            number = len(list(dashboards.expressions(path.read_text())))
+            _detail(f"{path.stem}: {number - len(empty)} of {number} queries have data")
             if empty:
                 raise errors.MonitoringError(f"{path} has panels without data: {empty}")
 
@@ -217,6 +216,16 @@ class _Demo:
         began = time.monotonic()
         yield
         _detail(f"{time.monotonic() - began:.1f} s")
+
+
+def _without_data(prometheus: monitoring.Client, dashboard: Path) -> list[str]:
+    """The panels of a dashboard whose query finds nothing."""
+    variables = dashboards.everything(dashboard.read_text())
+    return [
+        each.panel
+        for each in dashboards.expressions(dashboard.read_text())
+        if not prometheus.values(dashboards.fill(each.expression, variables))
+    ]
 
 
 def _port(usual: int) -> int:

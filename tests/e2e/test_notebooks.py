@@ -37,3 +37,17 @@ def test_deploying_and_a_canary(cluster: Cluster, tmp_path: Path) -> None:
             abs(float(observed[1]) - percent) < 500 * (percent * (100 - percent) / 1e4 / 300) ** 0.5
         )
     assert cluster.kubectl("delete", "isvc", "digits").code == 0
+
+
+def test_a_rollout_that_is_rolled_back(digits_service: Cluster, tmp_path: Path) -> None:
+    output = tmp_path / "rollout.ipynb"
+    given = ("-p", "to", "pvc://models/digits/v3", "-p", "seconds", "60.0")
+    done = digits_service.papermill("notebooks/rollout.ipynb", str(output), *given)
+    assert done.code == 0, done.error
+    text = printed(output)
+    assert "is being carried out" in text
+    assert "pause: Paused at 0% in step 1" in text
+    assert "resume: It goes on; its share is 0%." in text
+    assert "RolledBack. at 0%: correct is worse (+" in text
+    assert re.search(r"[1-9]\d* pairs that differ were kept", text)
+    assert shares(digits_service.get()) == {"00002": 0, "00001": 100}
