@@ -112,6 +112,9 @@ class Driver:
                 await asyncio.to_thread(self._release)
 
     def _release(self) -> None:
+        """Let another process carry on, if this one was the driver."""
+        if self._renewed is None:
+            return
         record = self._cluster.record(self._name, self._namespace)
         if record is not None and record.driver is not None:
             self._cluster.release(record)
@@ -121,10 +124,12 @@ class Driver:
         try:
             done = await self.look()
         except errors.Conflict:  # somebody was faster: look again
+            self._due = 0.0
             if self._hands is not None:
                 await self._hands.forget_sources()
             return False
         except errors.CalummaError as error:
+            self._due = 0.0
             self._say(str(error))
             return False
         return done
@@ -155,7 +160,10 @@ class Driver:
         if known == self._known and time.monotonic() < self._due:
             return False
         self._known, self._due = known, time.monotonic() + state.policy.interval
-        seen = decision.Seen(time.time(), view, gates=results, wish=record.wish)
+        wish = record.wish
+        if wish == "undo" and isvc is not None and (obstacle := _obstacle(state, isvc)):
+            record, wish = dataclasses.replace(record, answer=obstacle), None
+        seen = decision.Seen(time.time(), view, gates=results, wish=wish)
         if isvc is not None and view is not None:
             seen = await self._count(state, seen, isvc, view, hands)
         decided = decision.decide(state, seen)
@@ -292,6 +300,17 @@ class Driver:
             await self._write(record, record, decision.recorded(state, page))
 
 
+def _obstacle(state: State, isvc: dict[str, Any]) -> str:
+    """Why a promotion cannot be undone, in a sentence; empty when it can."""
+    if state.phase is not Phase.PROMOTED:
+        return ""
+    try:
+        service.undo(isvc, state.previous)
+    except errors.RolloutError as error:
+        return str(error)
+    return ""
+
+
 def _patch(
     action: decision.Action, state: State, isvc: dict[str, Any], view: service.View
 ) -> Patch | None:
@@ -316,7 +335,7 @@ def _answered(record: Record, actions: Sequence[decision.Action]) -> Record:
     if record.wish is None:
         verbs = ", ".join(get_args(Verb))
         answers = [f"{record.request!r} was asked for; accepted are {verbs}"]
-    return dataclasses.replace(record, request=None, answer="; ".join(answers))
+    return dataclasses.replace(record, request=None, answer="; ".join(answers) or record.answer)
 
 
 def _routing(state: State) -> str | None:
