@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from calumma.rollout import judgement, steps
 from calumma.rollout.look import Look, in_effect, target
-from calumma.rollout.policy import MOST_LOOKS
+from calumma.rollout.policy import MOST_LOOKS, Agreement, Latency, Metric
 from calumma.rollout.service import View
 from calumma.rollout.state import Phase, State
 
@@ -84,13 +84,20 @@ def _silence(look: Look, stepped: float) -> Iterator[tuple[str, str]]:
         yield "traffic", f"no request has reached {state.canary} for {silent:.0f} s"
         return
     known = {reading.name for reading in state.readings if reading.n}
-    asked = look.now - (state.first_step or look.now)
+    users = bool(policy.steps[state.step].weight or policy.mirror)
     for metric in policy.metrics:
-        if metric.name not in known and asked >= policy.quiet:
+        if not users and not _by_pairs(metric):
+            continue  # no user meets the canary in this step
+        if metric.name not in known and look.now - stepped >= policy.quiet:
             yield (
                 f"metric {metric.name}",
                 f"nothing is known of {metric.name} after {policy.quiet:g} s",
             )
+
+
+def _by_pairs(metric: Metric) -> bool:
+    """Whether a metric rests on pairs, which need no user."""
+    return isinstance(metric, Latency | Agreement) or getattr(metric, "source", "") == "pairs"
 
 
 def _split(look: Look) -> Iterator[tuple[str, str]]:
