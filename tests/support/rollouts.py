@@ -153,13 +153,15 @@ class Rollout:
     """A driver over a simulated service: what it knows is its record and the service.
 
     ``errors`` are the shares of failed requests, of the canary and of stable; ``rate`` is the
-    number of requests a second. The cluster makes a pass before each look.
+    number of requests a second, ``pairs`` how many both get right a look. The cluster makes a pass
+    before each look.
     """
 
     policy: Policy
     service: Service = field(default_factory=serving)
     errors: tuple[float, float] = (0.1, 0.1)
     rate: float = 1000.0
+    pairs: int = 0
     now: float = 1000.0
     troubles: dict[str, str] = field(default_factory=dict)
     answers: dict[str, GateResult] = field(default_factory=dict)
@@ -287,11 +289,15 @@ class Rollout:
             other_events=round(stable * self.errors[1]),
         )
         known = canary and not self.troubles
+        tallies = {"errors": Tally(windows=(window,))} if known else {}
+        sent = 0 if since is None else self.pairs
+        if sent:
+            tallies["correct"] = Tally(pairs=(sent, 0, 0, 0), pair_looks=((sent, 0, 0, 0),))
         return Seen(
             now=self.now,
             view=None if self.gone else view,
-            tallies={"errors": Tally(windows=(window,))} if known else {},
-            requests=canary,
+            tallies=tallies,
+            requests=canary + sent,
             users=(canary, stable) if known else (0, 0),
             counted=state.counted if since is None else {"users": self.now},
             troubles=self.troubles,

@@ -191,6 +191,7 @@ class Driver:
             self._hands = None
         if self._hands is None:
             self._hands = Hands(state, self._home)
+            self._hands.evidence.resume()
             self._prometheus = await asyncio.to_thread(self._cluster.prometheus)
         return self._hands
 

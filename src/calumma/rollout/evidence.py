@@ -46,7 +46,14 @@ class Evidence:
         self._waiting: asyncio.Queue[_Moment] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._begun: set[Path] = set()
+        self._queued: set[Path] = set()
         self._troubles: list[str] = []
+
+    def resume(self) -> None:
+        """Begin to make what an earlier process of the rollout did not finish."""
+        for path in sorted(self._folder.glob("[0-9]*-*")):
+            if (path / STATE).exists() and not (path / reports.REPORT).exists():
+                self._queue(_Moment(path, path.name.partition("-")[2]))
 
     def keep(self, state: State, what: str) -> Path:
         """Begin to make the evidence of a moment; where its page will be.
@@ -61,9 +68,7 @@ class Evidence:
         except OSError as error:
             self._fail(what, str(error))
         else:
-            self._waiting.put_nowait(moment)
-            if self._task is None:
-                self._task = asyncio.create_task(self._work())
+            self._queue(moment)
         return moment.folder / reports.PAGE
 
     def troubles(self) -> tuple[str, ...]:
@@ -81,6 +86,14 @@ class Evidence:
             self._fail("the last moments", f"it was not there after {seconds:g} s")
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+
+    def _queue(self, moment: _Moment) -> None:
+        if moment.folder in self._queued:  # resumed, and then kept again by who repeats a look
+            return
+        self._queued.add(moment.folder)
+        self._waiting.put_nowait(moment)
+        if self._task is None:
+            self._task = asyncio.create_task(self._work())
 
     def _place(self, what: str) -> Path:
         """A moment's folder: the next number, or one that an earlier process did not finish."""

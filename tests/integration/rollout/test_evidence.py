@@ -82,9 +82,14 @@ async def test_a_restart_goes_on_counting_and_makes_what_was_cut_off(project: Pa
     assert "The evidence of the last moments could not be made" in " ".join(first.troubles())
     assert not page.exists()
     second = keeping(project)
+    second.resume()
     assert second.keep(rolled_back(), "step-1") == page
-    assert second.keep(rolled_back(), "step-1") == folder / "02-step-1/report.html"
-    await second.close(0)
+    await second.close(240)
+    assert second.troubles() == () and page.exists()
+    third = keeping(project)
+    third.resume()
+    assert third.keep(rolled_back(), "step-1") == folder / "02-step-1/report.html"
+    await third.close(0)
 
 
 async def test_what_cannot_be_made_is_told_and_stops_nothing(project: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from calumma import errors
 from calumma.rollout import decision
 from calumma.rollout.state import Phase, Reading, State, Verdict
-from support.rollouts import INTERVAL, Rollout, Service, policy, revision, serving
+from support.rollouts import ERRORS, INTERVAL, Rollout, Service, policy, revision, serving
 
 PROVEN = (0.1, 0.1)
 WORSE = (0.5, 0.1)
@@ -198,6 +198,15 @@ def test_what_nobody_saw_is_never_promoted() -> None:
     assert rollout.until(lambda state: state.phase is Phase.PAUSED) == ["10"]
     assert "nothing was observed of the canary" in rollout.state.why
     assert rollout.service.effective == {revision(2): 10, revision(1): 90}
+
+
+def test_a_step_without_a_share_lasts_longer_than_quiet() -> None:
+    steps = [{"weight": 0, "seconds": 150}, {"weight": 10, "seconds": 30}]
+    pairs = {"name": "correct", "kind": "correct", "margin": 0.05}
+    given = policy(steps=steps, metrics=[ERRORS, pairs], sources={"pairs": {"dataset": "digits"}})
+    rollout = Rollout(given, errors=PROVEN, pairs=10).begin()
+    assert "10" in rollout.looks(25)
+    assert "NothingKnown" not in [note.reason for note in rollout.state.notes if note.step == 0]
 
 
 @pytest.mark.parametrize("strategy", ["progressive", "rolling"])

@@ -80,6 +80,7 @@ class Sources:
     ) -> None:
         self._policy = known.policy
         self._sources = known.policy.sources
+        self._unknown: Sequence[str] = ()
         self._disagreements = evidence / disagreements.FOLDER
         self._prometheus = self._sources.prometheus or prometheus
         endpoints = [location.endpoint(isvc, prometheus, each) for each in components]
@@ -145,10 +146,10 @@ class Sources:
         """Add what Prometheus counted; whether it is the turn of pairs now."""
         if not (known.weight or self._policy.mirror):
             return True
-        if self._others == now:
-            return True
-        if self._sender is not None and self._sender.busy:
-            return False
+        busy = self._sender is not None and self._sender.busy
+        if self._others == now or busy:  # what was wrong is so until somebody asks again
+            self._complain(found, self._unknown)
+            return self._others == now
         before = found.counted.get("prometheus", 0.0)
         alone = max(self._others, self._sender.idle if self._sender else 0.0)
         begin = max(before, begun, alone)
@@ -184,6 +185,7 @@ class Sources:
     def _complain(self, found: Counted, sentences: Sequence[str]) -> None:
         """Say what is wrong with Prometheus; no trouble where no metric rests on it."""
         rests = any(isinstance(each, policy.Errors | policy.Slow) for each in self._policy.metrics)
+        self._unknown = sentences
         if sentences:
             (found.troubles if rests else found.remarks)["prometheus"] = "; ".join(sentences)
 
