@@ -124,6 +124,8 @@ def test_promoted_then_rolled_back_then_alike(rollouts: Rollouts, models: Path) 
     status = rollouts.calumma("status", "digits").output
     assert "Promoted: all 2 steps are passed" in status
     assert any(each.startswith("RolledBack: at 0%: correct is worse") for each in rollouts.events())
+    links = [each.partition(". Evidence: ")[2] for each in rollouts.events()]
+    assert len([link for link in links if link]) == 5  # two steps twice, one rollback
     is_there(rollouts, ended)
 
 

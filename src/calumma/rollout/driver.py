@@ -29,6 +29,7 @@ from calumma.rollout import (
     telling,
 )
 from calumma.rollout import record as records
+from calumma.rollout.look import EVIDENCED
 from calumma.rollout.record import Record
 from calumma.rollout.state import Phase, State, Verb
 from calumma.rollout.traffic import Patch
@@ -291,7 +292,9 @@ class Driver:
         told = [action.note for action in actions if isinstance(action, decision.Tell)]
         if isvc is not None:
             for note in told:
-                words = (note.reason, note.text, note.warning)
+                kept = page is not None and note.reason in EVIDENCED
+                text = f"{note.text}. Evidence: {page}" if kept else note.text
+                words = (note.reason, text, note.warning)
                 await asyncio.to_thread(self._cluster.event, isvc, *words)
         if telling.is_worth_telling(state, told):
             hands.telling.tell(telling.document(state, telling.sentence(state)))
