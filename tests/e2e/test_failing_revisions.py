@@ -97,7 +97,11 @@ def test_a_transformer_that_crashes(digits_service: Cluster) -> None:
     assert "argument --max_instances: invalid" in message
     pods = digits_service.kubectl("get", "pods", "-o", "name").output.split()
     (crashing,) = (pod for pod in pods if "transformer-00002" in pod)
-    assert "argument --max_instances" in digits_service.kubectl("logs", crashing).output
+
+    def said() -> bool:  # a run that has just begun has said nothing yet
+        return "argument --max_instances" in digits_service.kubectl("logs", crashing).output
+
+    digits_service.until("in the log", said)
 
 
 def test_an_image_without_a_program(digits_service: Cluster) -> None:
