@@ -9,7 +9,7 @@ from collections import Counter
 import httpx
 
 from calumma.load import users
-from calumma.rollout import routing
+from calumma.rollout import names, routing
 from support.cluster import Cluster, image, shares
 
 STABLE, CANARY = "digits-predictor-00001", "digits-predictor-00002"
@@ -20,7 +20,7 @@ def ask(cluster: Cluster, content: str) -> None:
     document = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": routing.config_map("digits"), "namespace": "default"},
+        "metadata": {"name": names.config_map("digits"), "namespace": "default"},
         "data": {routing.KEY: content},
     }
     answer = cluster.kubectl("apply", "-f", "-", document=document)

@@ -17,6 +17,7 @@ that any process can go on where another one was killed.
   :mod:`~calumma.rollout.look` at :mod:`~calumma.rollout.persons`,
   :mod:`~calumma.rollout.troubles` and :mod:`~calumma.rollout.steps`. Pure.
 - :mod:`~calumma.rollout.listing`: plans and states as text for people. Pure.
+- :mod:`~calumma.rollout.names`: what all that is called in the cluster.
 - :mod:`~calumma.rollout.record`: the ConfigMap with the state, and who works on it. Pure.
 - :mod:`~calumma.rollout.routing`: what a rollout asks of the one-machine cluster's gateway.
 - :mod:`~calumma.rollout.assignment`: who gets which revision, where clients choose. Pure.

@@ -97,9 +97,8 @@ class Rollouts:
         if view.policy is None or (record is not None and record.open):
             return
         past = service.bypass(before, view)
-        judged = record is not None and record.state is not None
-        if record is not None and record.state is not None and judged:
-            judged = record.state.template == view.template
+        last = None if record is None else record.state
+        judged = last is not None and last.template == view.template
         if past is None and (judged or view.canary is None):
             return
         try:

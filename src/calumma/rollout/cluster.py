@@ -22,6 +22,7 @@ from calumma import errors
 from calumma.cluster import event as events
 from calumma.evaluation import document
 from calumma.inference import connection
+from calumma.rollout import names
 from calumma.rollout import record as records
 from calumma.rollout.policy import Policy
 from calumma.rollout.record import Driver, Record
@@ -69,7 +70,7 @@ class Cluster:
 
     def record(self, name: str, namespace: str) -> Record | None:
         """What is known of a service's rollouts."""
-        where = (records.name_of(name), namespace)
+        where = (names.config_map(name), namespace)
         try:
             return self._record(self._core(_map(*where), "read_namespaced_config_map", *where))
         except errors.ServiceMissing:
@@ -81,7 +82,7 @@ class Cluster:
         where = () if namespace is None else (namespace,)
         if namespace is None:
             call = "list_config_map_for_all_namespaces"
-        found = self._core(what, call, *where, label_selector=records.LABEL)
+        found = self._core(what, call, *where, label_selector=names.SERVICE)
         return [self._record(each) for each in found.items]
 
     def write(self, record: Record) -> Record:
@@ -120,7 +121,7 @@ class Cluster:
 
     def request(self, name: str, namespace: str, verb: Verb) -> None:
         """Write down what a person wishes."""
-        where, data = (records.name_of(name), namespace), {"request": verb, "answer": None}
+        where, data = (names.config_map(name), namespace), {"request": verb, "answer": None}
         try:
             self._core(_map(*where), "patch_namespaced_config_map", *where, {"data": data})
         except errors.ServiceMissing as error:

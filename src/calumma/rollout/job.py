@@ -15,10 +15,10 @@ from collections.abc import Iterator
 
 import yaml
 
-from calumma.cluster import objects as names
+from calumma.cluster.objects import child_name
 from calumma.evaluation import workload
 from calumma.evaluation.workload import Object
-from calumma.rollout import record
+from calumma.rollout import names
 from calumma.rollout.policy import Policy
 from calumma.schedule.definition import RUNS, Secret
 
@@ -30,7 +30,7 @@ _RETRIES = 20
 
 def name_of(service: str) -> str:
     """The name of the Job and of all that belongs to it."""
-    return names.child_name(record.name_of(service), "-driver")
+    return child_name(names.config_map(service), "-driver")
 
 
 def objects(
@@ -64,7 +64,7 @@ def objects(
 def _rights(service: str, name: str) -> list[Object]:
     return [
         workload.rule("serving.kserve.io", "inferenceservices", ["get", "patch"], service),
-        workload.rule("", "configmaps", ["get", "update", "patch"], record.name_of(service)),
+        workload.rule("", "configmaps", ["get", "update", "patch"], names.config_map(service)),
         workload.rule("", "configmaps", ["get"], name),
         workload.rule("", "configmaps", ["create"]),
         workload.rule("", "events", ["create", "get", "patch"]),

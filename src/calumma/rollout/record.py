@@ -15,12 +15,9 @@ from typing import Any, Final, Self, get_args
 from calumma import errors
 from calumma.cluster import objects
 from calumma.evaluation import document
+from calumma.rollout import names
 from calumma.rollout.state import Note, Phase, Reading, State, Verb
 
-LABEL: Final = "rollout.calumma.dev/service"
-"""The label of the ConfigMap, with the service's name."""
-ACTIVE: Final = "rollout.calumma.dev/active"
-"""Its label that is ``true`` until the rollout has ended and people have been told."""
 LEASE: Final = 30.0
 """Seconds after which a driver that was not heard of is no driver."""
 RENEW: Final = 10.0
@@ -91,7 +88,7 @@ class Record:
     @property
     def name(self) -> str:
         """The ConfigMap's name."""
-        return name_of(self.service)
+        return names.config_map(self.service)
 
     @property
     def wish(self) -> Verb | None:
@@ -153,11 +150,6 @@ class Record:
         return replace(self, driver=by)
 
 
-def name_of(service: str) -> str:
-    """The ConfigMap's name."""
-    return f"rollout-{service}"
-
-
 def owner(isvc: Mapping[str, Any]) -> Owner:
     """The reference with which the ConfigMap goes when its InferenceService goes."""
     return {
@@ -195,7 +187,7 @@ def read(found: Mapping[str, Any]) -> Record:
 
     history = parsed("history.json", _History) or _History()
     return Record(
-        service=objects.labels_of(found).get(LABEL, name.removeprefix("rollout-")),
+        service=objects.labels_of(found).get(names.SERVICE, name.removeprefix(names.PREFIX)),
         namespace=objects.namespace(found),
         owner=owners[0] if owners else {},
         resource_version=found["metadata"]["resourceVersion"],
@@ -231,8 +223,8 @@ def written(record: Record) -> dict[str, Any]:
         "name": record.name,
         "namespace": record.namespace,
         "labels": {
-            LABEL: record.service,
-            ACTIVE: "true" if record.open else "false",
+            names.SERVICE: record.service,
+            names.ACTIVE: "true" if record.open else "false",
             "app.kubernetes.io/managed-by": "calumma",
         },
         "ownerReferences": [dict(record.owner)],

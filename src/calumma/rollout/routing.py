@@ -19,7 +19,6 @@ from calumma import errors
 from calumma.evaluation import document
 
 KEY = "routing.json"
-PREFIX = "rollout-"
 OWN = "x-calumma-"
 """How the gateway's own headers begin, which nobody else can use."""
 
@@ -67,11 +66,6 @@ class Routing(document.Part):
     def text(self) -> str:
         """The content as it is written into the ConfigMap."""
         return self.model_dump_json(exclude_none=True)
-
-
-def config_map(service: str) -> str:
-    """The name of a service's ConfigMap."""
-    return f"{PREFIX}{service}"
 
 
 def read(text: str) -> Routing:

@@ -9,7 +9,7 @@ mode promotion, rollback and undo take several patches: call the function again 
 the view shows what was wanted.
 
 Nothing of ours is written into the object. The one annotation is the user's own,
-:data:`POLICY`; any annotation is part of every component's template and makes revisions.
+:data:`.names.POLICY`; any annotation is part of every component's template and makes revisions.
 Next: :mod:`.decision`.
 """
 
@@ -25,11 +25,8 @@ from typing import Any
 from calumma.cluster import objects
 from calumma.cluster.knative import route
 from calumma.cluster.kserve import configuration, vocabulary
-from calumma.rollout import knative, standard, traffic
+from calumma.rollout import knative, names, standard, traffic
 from calumma.rollout.traffic import Object, Patch
-
-POLICY = "rollout.calumma.dev/policy"
-"""The annotation of an InferenceService with the ConfigMap whose ``policy.yaml`` is its policy."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class View(traffic.Traffic):
     revision in percent, 100 when unset, and ``effective`` the status' shares by revision. The
     weights of ``components`` move together. ``template`` is a digest of all that makes a revision,
     which a change of the shares leaves as it is; in Standard mode a promotion, a rollback and an
-    undo change it. ``policy`` is the annotation :data:`POLICY`.
+    undo change it. ``policy`` is the annotation :data:`.names.POLICY`.
     """
 
     name: str
@@ -79,7 +76,7 @@ def view(isvc: Object, former: str | None = None) -> View:
         ready=traffic.condition(isvc, "Ready")["status"] == "True",
         standard=is_standard(isvc),
         template=_digest(isvc),
-        policy=objects.annotations_of(isvc).get(POLICY),
+        policy=objects.annotations_of(isvc).get(names.POLICY),
     )
 
 

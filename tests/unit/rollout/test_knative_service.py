@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from calumma import errors
-from calumma.rollout import service
+from calumma.rollout import names, service
 from support.patched import Knative, uri
 from support.simulation import predictor_revision
 
@@ -398,7 +398,7 @@ def test_a_change_past_the_policy_is_told(stable: Knative) -> None:
     assert service.bypass(before, stable.view) is None
     stable.person("v2")
     assert service.bypass(before, stable.view) is None, "no policy is attached"
-    stable.isvc["metadata"]["annotations"] = {service.POLICY: "careful"}
+    stable.isvc["metadata"]["annotations"] = {names.POLICY: "careful"}
     attached = stable.view
     assert attached.policy == "careful"
     assert service.bypass(before, attached) is None, "the annotation has made the revision"

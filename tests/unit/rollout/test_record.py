@@ -9,7 +9,7 @@ import math
 import pytest
 
 from calumma import errors
-from calumma.rollout import record
+from calumma.rollout import names, record
 from calumma.rollout.state import Note, Phase, Reading, Tally, Verdict, Window
 from support import api_server
 from support.moments import state
@@ -67,7 +67,7 @@ def test_what_is_written_is_read_again(given: record.Record) -> None:
 def test_it_belongs_to_its_service() -> None:
     metadata = record.written(full())["metadata"]
     assert metadata["name"] == "rollout-digits"
-    assert metadata["labels"][record.LABEL] == "digits"
+    assert metadata["labels"][names.SERVICE] == "digits"
     assert metadata["ownerReferences"] == [
         {
             "apiVersion": "serving.kserve.io/v1beta1",

@@ -9,7 +9,8 @@ import yaml
 
 from calumma.cluster.api import names
 from calumma.evaluation import document
-from calumma.rollout import job, record
+from calumma.rollout import job
+from calumma.rollout import names as rollout_names
 from calumma.rollout.policy import Policy
 from support import manifests
 from support.rollouts import policy
@@ -126,7 +127,7 @@ def test_it_may_do_as_little_as_possible() -> None:
     }
     assert rights == {
         ("inferenceservices", "s" * 63): ["get", "patch"],
-        ("configmaps", record.name_of("s" * 63)): ["get", "update", "patch"],
+        ("configmaps", rollout_names.config_map("s" * 63)): ["get", "update", "patch"],
         ("configmaps", job.name_of("s" * 63)): ["get"],
         ("configmaps", "(any)"): ["create"],
         ("events", "(any)"): ["create", "get", "patch"],

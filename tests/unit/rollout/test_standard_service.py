@@ -10,7 +10,7 @@ import pytest
 
 from calumma import errors
 from calumma.cluster.objects import Object
-from calumma.rollout import service
+from calumma.rollout import names, service
 from support.patched import Knative, Standard, uri
 
 STABLE, CANARY = "digits-predictor", "digits-v2-predictor"
@@ -248,7 +248,7 @@ def test_a_canary_is_named_after_its_model(to: str, name: str) -> None:
 
 
 def test_a_change_of_the_predictor_itself_is_past_the_policy(stable: Standard) -> None:
-    annotations = {**stable.isvc["metadata"]["annotations"], service.POLICY: "careful"}
+    annotations = {**stable.isvc["metadata"]["annotations"], names.POLICY: "careful"}
     stable.isvc["metadata"]["annotations"] = annotations
     before = stable.view
     edited = copy.deepcopy(stable.isvc)

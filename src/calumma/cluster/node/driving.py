@@ -17,14 +17,11 @@ from calumma.cluster import layout, objects
 from calumma.cluster.node import own, supervision
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import program as programs
+from calumma.rollout import names
 
 log = logging.getLogger(__name__)
 
 PROGRAM = "rollouts"
-ANNOTATION = "rollout.calumma.dev/policy"
-"""On an InferenceService: the name of the ConfigMap with its policy."""
-ACTIVE = "rollout.calumma.dev/active"
-"""A label of the ConfigMap of a rollout, ``true`` until it has ended."""
 
 _GRACE = 40.0
 _LINGER = 60.0
@@ -44,9 +41,9 @@ class Driving:
 
     def look(self, services: Iterable[Object], config_maps: Iterable[Object]) -> None:
         """Start or end it, by what there is."""
-        self._needed = any(ANNOTATION in objects.annotations_of(each) for each in services) or any(
-            _is_open(each) for each in config_maps
-        )
+        self._needed = any(
+            names.POLICY in objects.annotations_of(each) for each in services
+        ) or any(_is_open(each) for each in config_maps)
         self._looked.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._settle())
@@ -87,5 +84,5 @@ def _program(home: layout.Home, project: str) -> programs.Program:
 
 def _is_open(config_map: Object) -> bool:
     """Whether a ConfigMap holds a rollout that has not ended, or a wish for one that has."""
-    active = objects.labels_of(config_map).get(ACTIVE)
+    active = objects.labels_of(config_map).get(names.ACTIVE)
     return active == "true" or (active is not None and "request" in (config_map.get("data") or {}))

@@ -40,7 +40,7 @@ from calumma.cluster.node import (
 from calumma.cluster.node import settings as settings_room
 from calumma.cluster.node.cache import Cache
 from calumma.cluster.objects import Object
-from calumma.rollout import routing as rollout_routing
+from calumma.rollout import names
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class Reconciler:
         """The ConfigMap of an InferenceService's rollout."""
         if owner.kind != owners.INFERENCE_SERVICE.name:
             return None
-        return self.caches.config_maps.get(owner.namespace, rollout_routing.config_map(owner.name))
+        return self.caches.config_maps.get(owner.namespace, names.config_map(owner.name))
 
     async def _act(self, owner: owners.Owner, made: plan.Plan) -> bool:
         """Do what a plan says; whether to plan again at once."""

@@ -17,7 +17,7 @@ from calumma.cluster import objects
 from calumma.cluster.node import owners
 from calumma.cluster.objects import Object
 from calumma.cluster.programs import splits, upstreams
-from calumma.rollout import routing
+from calumma.rollout import names, routing
 
 EVENT = "RoutingNotPossible"
 """The reason of the event about what a rollout asks for and cannot have."""
@@ -70,10 +70,10 @@ class Rollouts:
 def owner_of(config_map: Mapping[str, object]) -> owners.Owner | None:
     """The InferenceService whose rollout a ConfigMap is, by its name; None for all others."""
     name = objects.name(config_map)
-    if not name.startswith(routing.PREFIX):
+    if not name.startswith(names.PREFIX):
         return None
     kind, namespace = owners.INFERENCE_SERVICE.name, objects.namespace(config_map)
-    return owners.Owner(kind, namespace, name.removeprefix(routing.PREFIX))
+    return owners.Owner(kind, namespace, name.removeprefix(names.PREFIX))
 
 
 def mirrored(

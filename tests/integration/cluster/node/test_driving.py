@@ -13,6 +13,7 @@ from calumma.cluster.node import driving, supervision
 from calumma.cluster.node.record import Observed
 from calumma.cluster.node.supervisor import Supervisor
 from calumma.cluster.objects import Object
+from calumma.rollout import names
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ async def supervisor(tmp_path: Path) -> AsyncIterator[supervision.Client]:
 
 
 def config_map(active: str, **data: str) -> Object:
-    metadata = {"name": "rollout-digits", "labels": {driving.ACTIVE: active}}
+    metadata = {"name": "rollout-digits", "labels": {names.ACTIVE: active}}
     return {"metadata": metadata, "data": data}
 
 
@@ -42,7 +43,7 @@ async def running(supervisor: supervision.Client) -> Observed:
 @pytest.mark.parametrize(
     ("services", "config_maps"),
     [
-        ([{"metadata": {"name": "a", "annotations": {driving.ANNOTATION: "policy"}}}], []),
+        ([{"metadata": {"name": "a", "annotations": {names.POLICY: "policy"}}}], []),
         ([], [config_map("true")]),
         ([], [config_map("false", request="undo")]),
     ],
